@@ -1,0 +1,5 @@
+"""The models and their training: PyTorch and the standard library, no screen.
+
+Shapes are written with these letters: B batch, T time, C channels, H×W image, D features, K heads.
+A hidden size is written out (`hidden`), because H is height.
+"""

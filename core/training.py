@@ -1,0 +1,214 @@
+"""The one training loop: a Run trains one config, a Race several side by side.
+
+The loop returns after its time slice and the page draws. Nothing here prints, sleeps, plots or knows of a screen.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from core.config import Config, check, limits_of
+
+torch.set_num_threads(1)  # two threads gain nothing at these sizes and lose a lot when the other core is busy
+
+DENSE_STEPS = 32  # every one of the first steps is evaluated, then ever fewer …
+SPARSEST = 50  # … but never less than one step in so many
+SNAPSHOTS = 48  # kept per run; when they are full every second one goes
+SNAPSHOT_BYTES = 1_000_000  # and never more than this in total, unless four are more
+EXPLODED = 1e8  # a loss past this will not come back
+
+
+class Metric(NamedTuple):
+    """Something that a run measures. `name` is the glossary's English term."""
+
+    name: str
+    better: str = "lower"  # or "higher"
+    unit: str = ""  # "%" shows a share of one as a percentage
+
+
+LOSS = Metric("Loss")
+ACCURACY = Metric("Accuracy", better="higher", unit="%")
+
+Scores = dict[str, dict[str, float]]  # {"train": {"Loss": 0.3, …}, "test": {…}}
+
+
+class Learner(Protocol):
+    """What a lesson supplies: a model, its data and one update."""
+
+    metrics: tuple[Metric, ...]
+
+    def update(self, learning_rate: float) -> float:
+        """Do exactly one update; return the loss that it descended."""
+        ...
+
+    def evaluate(self) -> Scores:
+        """Measure every metric on training and on held-out data; must draw no random numbers."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """The weights that the pictures need, as the model's state dict (not copied)."""
+        ...
+
+    def intervene(self, name: str, value: Any) -> None:
+        """Change something by hand while it trains."""
+        ...
+
+
+class Record(NamedTuple):
+    """One evaluation."""
+
+    step: int
+    scores: Scores
+
+
+class Intervention(NamedTuple):
+    """Something a person changed after `step` updates had been made."""
+
+    step: int
+    name: str
+    value: Any
+
+
+class Snapshot(NamedTuple):
+    """The weights after `step` updates: all that a picture needs beside the config."""
+
+    step: int
+    state: dict[str, Tensor]
+
+
+class Run:
+    """One training run. Equal configs and interventions give bit-equal histories, however the slices fall."""
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.learner: Learner = config.build(self.generator)  # type: ignore[attr-defined]
+        self.learning_rate = config.learning_rate
+        self.steps = 0
+        self.diverged = False
+        self.history: list[Record] = []
+        self.interventions: list[Intervention] = []
+        self.snapshots: list[Snapshot] = []
+        self.evaluate()
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return self.learner.metrics
+
+    def step(self) -> None:
+        """Do exactly one update, and evaluate where the step is due; nothing once the loss has diverged."""
+        if self.diverged:
+            return
+        loss = self.learner.update(self.learning_rate)
+        self.steps += 1
+        self.diverged = not abs(loss) < EXPLODED  # also true for NaN
+        if self.diverged or is_due(self.steps):
+            self.evaluate()
+
+    def advance(self, seconds: float, limit: float = math.inf) -> None:
+        """Train for a time slice, at least one step, up to `limit` steps in total."""
+        deadline = time.perf_counter() + seconds
+        while self.steps < limit and not self.diverged:
+            self.step()
+            if time.perf_counter() >= deadline:
+                break
+
+    def intervene(self, name: str, value: Any) -> None:
+        """Change the learning rate, or what the learner allows; recorded with its step so that it can be replayed."""
+        made = self.interventions
+        if name == "learning_rate":
+            check(name, value, limits_of(type(self.config))[name])
+            self.learning_rate = value
+            made = [i for i in made if (i.step, i.name) != (self.steps, name)]  # of a slider's way only its end counts
+        else:
+            self.learner.intervene(name, value)
+        self.interventions = [*made, Intervention(self.steps, name, value)]
+
+    def evaluate(self) -> None:
+        """Measure, and remember the measures and the weights."""
+        self.history.append(Record(self.steps, self.learner.evaluate()))
+        self.snapshots.append(self.snapshot())
+        size = sum(tensor.nbytes for tensor in self.snapshots[-1].state.values())
+        if len(self.snapshots) > max(4, min(SNAPSHOTS, SNAPSHOT_BYTES // max(size, 1))):
+            self.snapshots = thin(self.snapshots)
+
+    def snapshot(self) -> Snapshot:
+        """The weights of this moment."""
+        return Snapshot(self.steps, {name: value.detach().clone() for name, value in self.learner.state().items()})
+
+
+class Race:
+    """Several runs advanced by equal steps within one slice; often only one."""
+
+    def __init__(self, configs: Mapping[str, Config]):
+        self.runs = {name: Run(config) for name, config in configs.items()}
+
+    @property
+    def configs(self) -> dict[str, Config]:
+        return {name: run.config for name, run in self.runs.items()}
+
+    @property
+    def steps(self) -> int:
+        return max(run.steps for run in self.runs.values())
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics of all runs, each once, in order."""
+        return tuple(dict.fromkeys(metric for run in self.runs.values() for metric in run.metrics))
+
+    @property
+    def diverged(self) -> list[str]:
+        """The names of the runs whose loss has diverged."""
+        return [name for name, run in self.runs.items() if run.diverged]
+
+    @property
+    def over(self) -> bool:
+        """Whether no run can go on."""
+        return len(self.diverged) == len(self.runs)
+
+    def step(self) -> None:
+        for run in self.runs.values():
+            run.step()
+
+    def advance(self, seconds: float, limit: float = math.inf) -> None:
+        """Train all runs for a time slice, at least one step each, up to `limit` steps."""
+        deadline = time.perf_counter() + seconds
+        while self.steps < limit and not self.over:
+            self.step()
+            if time.perf_counter() >= deadline:
+                break
+
+    def intervene(self, name: str, value: Any) -> None:
+        for run in self.runs.values():
+            run.intervene(name, value)
+
+
+def is_due(step: int) -> bool:
+    """Whether a step is evaluated: all at first, then sixteen for each doubling, then one in fifty."""
+    interval = 1
+    while interval * DENSE_STEPS <= step and interval < SPARSEST:
+        interval *= 2
+    return step % min(interval, SPARSEST) == 0
+
+
+def thin(snapshots: list[Snapshot]) -> list[Snapshot]:
+    """Every second snapshot, the first and the newest included."""
+    return [*snapshots[:-1:2], snapshots[-1]]
+
+
+def replay(config: Config, interventions: tuple[Intervention, ...] = (), steps: int = 0) -> Run:
+    """Train a fresh run to `steps`, making each intervention again where it was made."""
+    run = Run(config)
+    pending = sorted(interventions, key=lambda intervention: intervention.step)
+    while True:
+        while pending and pending[0].step <= run.steps:
+            run.intervene(*pending.pop(0)[1:])
+        if run.steps >= steps or run.diverged:
+            return run
+        run.step()

@@ -1,0 +1,2 @@
+from pages.ui import frame
+frame.enter('pooling')

@@ -1,0 +1,117 @@
+"""What stands around every page: page settings, language, navigation, the notes above and the address bar."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import streamlit as st
+
+from pages.ui import controls, turns
+from pages.ui.lessons import GROUPS, LESSONS, Lesson, find
+from pages.ui.text import LANGUAGE_KEY, LANGUAGES, t
+
+HOME = "pages/home.py"
+ICON = Path(__file__).with_name("icon.png")
+FRAMED = "framed"  # set by the entrypoint for the page that it runs
+
+STYLE = """
+<style>
+.block-container {padding: 2.6rem 2.6rem 4rem; max-width: 1560px;}
+[data-testid="stSidebar"] {width: 270px !important; min-width: 270px !important;}
+[data-testid="stStatusWidget"] {display: none;}
+[data-testid="stMetric"] {font-variant-numeric: tabular-nums;}
+[data-testid="stMetricValue"] {font-variant-numeric: tabular-nums;}
+.katex-display {margin: .2rem 0 .6rem; overflow-x: auto; overflow-y: hidden; text-align: left; padding: .2rem 0;}
+.katex-display > .katex {text-align: left;}
+[data-testid="stCaptionContainer"] {font-size: .9rem;}
+@media (max-width: 640px) {.block-container {padding-left: .9rem; padding-right: .9rem;}
+[data-testid="stSidebar"] {width: 85vw !important;}}
+</style>
+"""
+
+
+def run() -> None:
+    """The whole app, once per rerun: called by the entrypoint and nowhere else."""
+    page = begin()
+    st.session_state[FRAMED] = True
+    with turns.TURNS.drawing():
+        page.run()
+    controls.publish()
+
+
+def begin() -> st.Page:
+    """Page settings, language, navigation and sidebar; returns the page that the address asks for."""
+    choose_language()
+    page = st.navigation(sections())
+    st.set_page_config(  # after the navigation, whose icons would be fetched from a server of fonts for the tab
+        page_title=f"{page.title} · {t('拖动着学深度学习', 'Deep learning by moving it')}",
+        page_icon=str(ICON),
+        layout="wide",
+    )
+    with st.sidebar:
+        st.segmented_control(
+            "语言 / Language",
+            list(LANGUAGES),
+            key=LANGUAGE_KEY,
+            required=True,
+            format_func=LANGUAGES.get,
+            on_change=controls.keep_all,
+            width="stretch",
+        )
+    st.html(STYLE)
+    return page
+
+
+def sections() -> dict[str, list[st.Page]]:
+    """The navigation, from the registry: groups without a lesson do not appear."""
+    menu = {"": [st.Page(HOME, title=t("课程地图", "Course map"), icon=":material/map:", default=True)]}
+    for group, names in GROUPS.items():
+        pages = [page_of(lesson) for lesson in LESSONS if lesson.group == group]
+        if pages:
+            menu[t(*names)] = pages
+    return menu
+
+
+def page_of(lesson: Lesson) -> st.Page:
+    return st.Page(f"pages/{lesson.stem}.py", title=lesson.title, icon=lesson.icon, url_path=lesson.stem)
+
+
+def choose_language() -> None:
+    """From the address, else from the browser; afterwards the switch in the sidebar has it."""
+    if LANGUAGE_KEY not in st.session_state:
+        asked = st.query_params.get(LANGUAGE_KEY)
+        if asked in LANGUAGES:
+            st.session_state[LANGUAGE_KEY] = asked
+            return
+        st.session_state[LANGUAGE_KEY] = "zh" if (st.context.locale or "").lower().startswith("zh") else "en"
+        if asked is not None:
+            controls.note(LANGUAGE_KEY, asked, "zh, en")
+
+
+def enter(stem: str) -> Lesson | None:
+    """First line of every page: the frame, if this run has none yet, and the lesson's title and sentence.
+
+    Because a folder `pages/` exists, Streamlit runs a page file alone, without the entrypoint, for the first visitor
+    after a server start. That run declares the navigation, which ends this mode for good, and starts over.
+    """
+    if not st.session_state.pop(FRAMED, False):
+        choose_language()
+        st.navigation(sections())
+        st.rerun()
+    controls.visit(stem)
+    if stem == "home":
+        return None
+    lesson = find(stem)
+    st.title(lesson.title, anchor=False)
+    st.markdown(lesson.sentence)
+    return lesson
+
+
+def freeze() -> None:
+    """Take what the imports allocated out of the garbage collector's sight."""
+    gc.collect()
+    gc.freeze()
+
+
+freeze()

@@ -1,0 +1,51 @@
+"""The registry of lessons: navigation, the home page and the tests all read it. One line, one lesson."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pages.ui.text import t
+
+
+class Lesson(NamedTuple):
+    stem: str  # core/<stem>.py, pages/<stem>.py, tests/core/test_<stem>.py, the address, the prefix of every key
+    group: str
+    icon: str
+    zh: str
+    en: str
+    zh_sentence: str
+    en_sentence: str
+    builds_on: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return t(self.zh, self.en)
+
+    @property
+    def sentence(self) -> str:
+        return t(self.zh_sentence, self.en_sentence)
+
+
+GROUPS = {
+    "foundations": ("基础", "Foundations"),
+    "convolution": ("卷积", "Convolution"),
+    "recurrent": ("循环", "Recurrent"),
+    "attention": ("注意力", "Attention"),
+    "reinforcement": ("强化学习", "Reinforcement"),
+}
+
+# fmt: off
+LESSONS = (
+    Lesson("convolution", "convolution", ":material/grid_on:", "卷积层", "Convolution", "一个小窗口滑过图像,处处用同一组权重。", "A small window slides over the picture with the same weights everywhere."),
+    Lesson("pooling", "convolution", ":material/compress:", "池化层", "Pooling", "缩小特征图,也让网络不那么在意图案挪动一两个像素。", "Shrink the maps, and care less where exactly a pattern sits.", ("convolution",)),
+    Lesson("cnn", "convolution", ":material/layers:", "卷积神经网络", "Convolutional network", "把卷积层叠起来,看它当场学会认手写数字。", "Stack convolutions and watch the network learn real handwritten digits.", ("convolution", "pooling")),
+)
+# fmt: on
+
+
+def find(stem: str) -> Lesson:
+    """The lesson with this stem; KeyError where there is none."""
+    for lesson in LESSONS:
+        if lesson.stem == stem:
+            return lesson
+    raise KeyError(stem)

@@ -1,0 +1,264 @@
+// Draws a scene: figures side by side that wrap on narrow screens. A figure has a canvas for the heat maps (crisp, and
+// redrawn in place without a blank frame) under an SVG for text, lines and everything that is touched.
+const NEGATIVE = [43, 127, 195], ZERO = [255, 255, 255], POSITIVE = [217, 102, 10], BROKEN = [196, 96, 143];
+const SEQUENTIAL = ["440154", "482878", "3e4a89", "31688e", "26828e", "1f9e89", "35b779", "6dcd59", "b4de2c", "fde725"]
+  .map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+const SVG = "http://www.w3.org/2000/svg";
+const LARGEST = 1.6, SMALLEST = 0.62, GAP = 18; // of a figure's natural size; below it scrolls
+const memory = new WeakMap(); // what this viewer points at, kept while the data changes under it
+
+const mix = (a, b, share) => a.map((value, i) => Math.round(value + (b[i] - value) * share));
+
+function colour(value, map) {
+  if (!Number.isFinite(value)) return BROKEN;
+  if (map.s === "diverging") {
+    const share = Math.min(1, Math.abs(value) / (map.hi || 1));
+    return mix(ZERO, value < 0 ? NEGATIVE : POSITIVE, share);
+  }
+  const share = Math.min(1, Math.max(0, (value - map.lo) / (map.hi - map.lo || 1)));
+  if (map.s === "gray") return mix([0, 0, 0], [255, 255, 255], share);
+  const at = share * (SEQUENTIAL.length - 1), low = Math.min(Math.floor(at), SEQUENTIAL.length - 2);
+  return mix(SEQUENTIAL[low], SEQUENTIAL[low + 1], at - low);
+}
+
+function values(map) {
+  if (!map.values) {
+    const bytes = Uint8Array.from(atob(map.d), (letter) => letter.charCodeAt(0));
+    map.values = new Float32Array(bytes.buffer);
+  }
+  return map.values;
+}
+
+export function digits(value) {
+  if (!Number.isFinite(value)) return String(value);
+  const size = Math.abs(value);
+  const text = size === 0 ? "0" : size >= 1e5 || size < 1e-4 ? value.toExponential(1)
+    : size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : size >= 1 ? value.toFixed(2) : value.toFixed(3);
+  return text.replace("-", "−");
+}
+
+function paint(context, map, scale) {
+  const cells = values(map), pixels = context.createImageData(map.c, map.r);
+  for (let i = 0; i < cells.length; i++) {
+    const [red, green, blue] = colour(cells[i], map);
+    pixels.data.set([red, green, blue, 255], 4 * i);
+  }
+  const small = new OffscreenCanvas(map.c, map.r);
+  small.getContext("2d").putImageData(pixels, 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(small, map.x * scale, map.y * scale, map.w * scale, map.h * scale);
+  const cell = map.w / map.c;
+  if (cell >= 9) {
+    context.strokeStyle = "rgba(125,136,148,.45)";
+    context.lineWidth = Math.max(1, scale / 2);
+    context.beginPath();
+    for (let c = 1; c < map.c; c++) {
+      const x = Math.round((map.x + c * cell) * scale);
+      context.moveTo(x, map.y * scale); context.lineTo(x, (map.y + map.h) * scale);
+    }
+    for (let r = 1; r < map.r; r++) {
+      const y = Math.round((map.y + (r * map.h) / map.r) * scale);
+      context.moveTo(map.x * scale, y); context.lineTo((map.x + map.w) * scale, y);
+    }
+    context.stroke();
+  }
+}
+
+function add(parent, tag, attributes, text) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== undefined) node.setAttribute(name, value);
+  if (text !== undefined) node.textContent = text;
+  parent.append(node);
+  return node;
+}
+
+function box(map, top, left, height, width) { // a rectangle of cells, clipped to the map
+  const cw = map.w / map.c, ch = map.h / map.r;
+  const x0 = Math.max(0, left), y0 = Math.max(0, top);
+  const x1 = Math.min(map.c, left + width), y1 = Math.min(map.r, top + height);
+  return x1 > x0 && y1 > y0
+    ? { x: map.x + x0 * cw, y: map.y + y0 * ch, width: (x1 - x0) * cw, height: (y1 - y0) * ch } : null;
+}
+
+function frameOf(layer, rect, kind) {
+  if (!rect) return;
+  add(layer, "rect", { ...rect, class: "halo" });
+  add(layer, "rect", { ...rect, class: kind });
+}
+
+function highlight(view) { // the cell pointed at, its window in every linked map, and its value
+  const { layer, maps, data } = view, point = view.hover ?? view.pinned;
+  layer.replaceChildren();
+  view.tip.hidden = true;
+  if (!point || !maps[point.map]) return;
+  const map = maps[point.map], row = Math.min(point.row, map.r - 1), column = Math.min(point.column, map.c - 1);
+  const chosen = box(map, row, column, 1, 1);
+  frameOf(layer, chosen, "chosen");
+  for (const link of map.links ?? []) {
+    const target = maps[link.to];
+    if (target) frameOf(layer, box(target, link.top + row * link.down, link.left + column * link.right,
+      link.height, link.width), "window");
+  }
+  const value = values(map)[row * map.c + column];
+  view.tip.textContent = `${data.cell[0]} ${row + 1}, ${data.cell[1]} ${column + 1}: ${digits(value)}`;
+  view.tip.hidden = false;
+  const scale = view.scale;
+  view.tip.style.left = `${Math.min((chosen.x + chosen.width) * scale + 6, view.figure.w * scale - 60)}px`;
+  view.tip.style.top = `${chosen.y * scale - 30}px`;
+}
+
+function touch(view, map, node, component) {
+  const cellAt = (event) => {
+    const rect = node.getBoundingClientRect();
+    return { map: map.n,
+      row: Math.max(0, Math.min(map.r - 1, Math.floor(((event.clientY - rect.top) / rect.height) * map.r))),
+      column: Math.max(0, Math.min(map.c - 1, Math.floor(((event.clientX - rect.left) / rect.width) * map.c))) };
+  };
+  const pick = (cell) => {
+    view.pinned = cell;
+    if (map.pick) component.setTriggerValue("cell", [cell.map, cell.row, cell.column]);
+  };
+  node.onpointermove = (event) => { view.hover = cellAt(event); highlight(view); };
+  node.onpointerleave = () => { view.hover = null; highlight(view); };
+  node.onclick = (event) => {
+    const cell = cellAt(event), old = view.pinned;
+    const same = old && old.map === cell.map && old.row === cell.row && old.column === cell.column;
+    if (same && !map.pick) view.pinned = null; else pick(cell);
+    highlight(view);
+  };
+  node.onkeydown = (event) => {
+    const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (event.key === "Escape") { view.pinned = null; highlight(view); return; }
+    if (!move) return;
+    event.preventDefault();
+    const from = view.pinned?.map === map.n ? view.pinned : { row: -move[0], column: -move[1] };
+    pick({ map: map.n, row: Math.max(0, Math.min(map.r - 1, from.row + move[0])),
+      column: Math.max(0, Math.min(map.c - 1, from.column + move[1])) });
+    highlight(view);
+  };
+}
+
+function ink(role) {
+  return { text: "var(--st-text-color)", muted: "var(--muted)", blue: "#2b7fc3", orange: "#d9660a",
+    line: "var(--st-border-color)", primary: "var(--st-primary-color)", background: "var(--st-background-color)",
+    panel: "var(--st-secondary-background-color)", none: "none" }[role] ?? role;
+}
+
+function drawFigure(view, component) {
+  const { figure, canvas, svg, data } = view;
+  const density = Math.max(2, globalThis.devicePixelRatio || 1);
+  const width = Math.round(figure.w * density), height = Math.round(figure.h * density);
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, width, height);
+  svg.setAttribute("viewBox", `0 0 ${figure.w} ${figure.h}`);
+  const focused = component.parentElement.getRootNode().activeElement?.getAttribute?.("data-map");
+  svg.replaceChildren();
+  view.maps = {};
+  const defs = add(svg, "defs", {});
+  for (const item of figure.items) {
+    if (item.t === "map") {
+      view.maps[item.n] = item;
+      paint(context, item, density);
+      add(svg, "rect", { x: item.x, y: item.y, width: item.w, height: item.h, class: "edge" });
+      if (item.title) add(svg, "text", { x: item.x, y: item.y - 7, class: "title" }, item.title);
+      if (item.show) {
+        const cw = item.w / item.c, ch = item.h / item.r, size = Math.min(17, ch * 0.42, cw * 0.31);
+        values(item).forEach((value, i) => {
+          const [r, g, b] = colour(value, item);
+          add(svg, "text", { x: item.x + ((i % item.c) + 0.5) * cw, y: item.y + (Math.floor(i / item.c) + 0.5) * ch,
+            "font-size": size, class: "number", fill: r * 0.299 + g * 0.587 + b * 0.114 > 140 ? "#17212b" : "#fff",
+          }, digits(value));
+        });
+      }
+    } else if (item.t === "text") {
+      const node = add(svg, "text", { x: item.x, y: item.y, "font-size": item.size, "text-anchor": item.anchor,
+        fill: ink(item.ink), "font-weight": item.bold ? 650 : undefined, class: item.mono ? "mono" : undefined }, item.s);
+      if (item.turn) node.setAttribute("transform", `rotate(${item.turn} ${item.x} ${item.y})`);
+    } else if (item.t === "line") {
+      add(svg, "line", { x1: item.x1, y1: item.y1, x2: item.x2, y2: item.y2, stroke: ink(item.ink),
+        "stroke-width": item.width, "stroke-dasharray": item.dash, "stroke-linecap": "round" });
+      if (item.arrow) {
+        const angle = Math.atan2(item.y2 - item.y1, item.x2 - item.x1), size = 5 + 1.6 * item.width;
+        const corner = (turn) => `${item.x2 - size * Math.cos(angle + turn)},${item.y2 - size * Math.sin(angle + turn)}`;
+        add(svg, "polygon", { points: `${item.x2},${item.y2} ${corner(0.45)} ${corner(-0.45)}`, fill: ink(item.ink) });
+      }
+    } else if (item.t === "rect") {
+      const node = add(svg, "rect", { x: item.x, y: item.y, width: item.w, height: item.h, rx: item.round,
+        fill: ink(item.fill), "fill-opacity": item.opacity, stroke: ink(item.ink), "stroke-width": item.width,
+        "stroke-dasharray": item.dash });
+      if (item.hatch) {
+        const id = `hatch${svg.childElementCount}`;
+        const pattern = add(defs, "pattern", { id, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+        add(pattern, "rect", { width: 7, height: 7, fill: "var(--st-background-color)", "fill-opacity": 0.55 });
+        add(pattern, "line", { x1: 0, y1: 0, x2: 0, y2: 7, stroke: "#c4608f", "stroke-width": 3 });
+        node.setAttribute("fill", `url(#${id})`);
+      }
+      if (item.go) {
+        Object.entries({ class: "go", tabindex: 0, role: "link", "aria-label": item.label }).forEach(([k, v]) => node.setAttribute(k, v));
+        node.onclick = () => component.setTriggerValue("go", item.go);
+        node.onkeydown = (event) => { if (event.key === "Enter") component.setTriggerValue("go", item.go); };
+      }
+    } else if (item.t === "circle") {
+      add(svg, "circle", { cx: item.x, cy: item.y, r: item.r, fill: ink(item.fill), stroke: ink(item.ink), "stroke-width": item.width });
+    } else if (item.t === "path") {
+      add(svg, "path", { d: item.d, fill: ink(item.fill), stroke: ink(item.ink), "stroke-width": item.width,
+        "stroke-dasharray": item.dash, "stroke-linejoin": "round", opacity: item.opacity });
+    }
+  }
+  view.layer = add(svg, "g", { "pointer-events": "none" });
+  for (const map of Object.values(view.maps)) {
+    if (!map.links && !map.pick && !map.hover) continue;
+    const live = map.links || map.pick;
+    const node = add(svg, "rect", { x: map.x, y: map.y, width: map.w, height: map.h, class: live ? "touch" : "hoverable",
+      "data-map": map.n, tabindex: live ? 0 : undefined, role: live ? "button" : undefined, "aria-label": live ? map.label ?? map.title ?? map.n : undefined });
+    touch(view, map, node, component);
+    if (focused === map.n) node.focus();
+  }
+  if (data.pinned && data.pinned[0] in view.maps) {
+    view.pinned = { map: data.pinned[0], row: data.pinned[1], column: data.pinned[2] };
+  }
+  highlight(view);
+}
+
+function layOut(root, views) {
+  const space = root.clientWidth;
+  if (!space) return;
+  const widest = Math.max(...views.map((view) => view.figure.w));
+  const together = views.reduce((sum, view) => sum + view.figure.w, 0);
+  const gaps = GAP * (views.length - 1);
+  const scale = Math.min(LARGEST, Math.max(SMALLEST, together + gaps <= space ? (space - gaps) / together : Math.min(1, space / widest)));
+  for (const view of views) {
+    view.scale = scale;
+    view.element.style.width = `${Math.floor(view.figure.w * scale * 100) / 100}px`;
+    view.element.style.height = `${view.figure.h * scale}px`;
+  }
+}
+
+export default function (component) {
+  const { data, parentElement } = component;
+  const root = parentElement.querySelector(".scene");
+  if (!root || !data) return;
+  root.setAttribute("aria-label", data.alt);
+  let state = memory.get(root);
+  if (!state) {
+    state = { views: [] };
+    state.observer = new ResizeObserver(() => { layOut(root, state.views); state.views.forEach(highlight); });
+    state.observer.observe(root);
+    memory.set(root, state);
+  }
+  while (state.views.length > data.figures.length) state.views.pop().element.remove();
+  while (state.views.length < data.figures.length) {
+    const element = document.createElement("div");
+    element.className = "figure";
+    element.innerHTML = "<canvas></canvas><svg></svg><output hidden></output>";
+    root.append(element);
+    const [canvas, svg, tip] = element.children;
+    state.views.push({ element, canvas, svg, tip, hover: null, pinned: null, maps: {} });
+  }
+  state.views.forEach((view, i) => { view.figure = data.figures[i]; view.data = data; });
+  layOut(root, state.views);
+  state.views.forEach((view) => drawFigure(view, component));
+  return () => state.observer.disconnect();
+}

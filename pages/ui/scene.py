@@ -1,0 +1,178 @@
+"""Pictures: heat maps, arrows, boxes and words on figures that sit side by side and wrap on a narrow screen.
+
+A scene is plain data, so a picture is a pure function (config, snapshot) → Scene; `show` puts it on the page. A cell
+that is pointed at lights up its window in the linked maps, in the browser, without a rerun.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from torch import Tensor
+
+from pages.ui.text import t
+
+FOLDER = Path(__file__).parent
+
+
+class Link(NamedTuple):
+    """Which window of the map `to` belongs to cell (row, column): it begins at top + row·down, left + column·right."""
+
+    to: str
+    top: int
+    left: int
+    down: int
+    right: int
+    height: int
+    width: int
+
+
+class Figure:
+    """A drawing surface of `width`×`height` units; a unit is a pixel at natural size."""
+
+    def __init__(self, width: float, height: float):
+        self.width, self.height = width, height
+        self.items: list[dict[str, Any]] = []
+
+    def map(
+        self,
+        name: str,
+        values: Tensor,
+        x: float,
+        y: float,
+        width: float,
+        height: float | None = None,
+        *,
+        scale: str = "diverging",
+        low: float = 0.0,
+        high: float | None = None,
+        title: str = "",
+        numbers: bool = False,
+        hover: bool = True,
+        pick: bool = False,
+        links: tuple[Link, ...] = (),
+        label: str = "",
+    ) -> Figure:
+        """A heat map of `values` (rows, columns).
+
+        Args:
+            scale: "diverging" (blue negative, white zero, orange positive), "sequential" (activations), "gray" (pictures).
+            low, high: the ends of the scale; high defaults to the largest absolute value, diverging runs −high…high.
+            numbers: print every value in its cell.
+            pick: a click reports the cell to `show`'s `on_cell`.
+            label: what a screen reader says of a map that can be touched.
+        """
+        rows, columns = values.shape
+        if high is None:
+            finite = values[values.isfinite()]
+            high = float(finite.abs().max()) if finite.numel() else 1.0
+        data = base64.b64encode(values.detach().float().contiguous().numpy().tobytes()).decode()
+        item = {
+            "t": "map", "n": name, "r": rows, "c": columns, "d": data, "s": scale, "lo": low, "hi": high or 1.0,
+            "x": x, "y": y, "w": width, "h": height if height is not None else width * rows / columns, "title": title,
+            "show": numbers, "hover": hover, "pick": pick, "links": [link._asdict() for link in links] or None,
+            "label": label or None,
+        }  # fmt: skip
+        self.items.append({key: value for key, value in item.items() if value is not None})
+        return self
+
+    def text(
+        self, text: str, x: float, y: float, *, size: float = 15, anchor: str = "start", ink: str = "text",
+        bold: bool = False, mono: bool = False, turn: float = 0,
+    ) -> Figure:  # fmt: skip
+        """Words at their baseline; `ink` is "text", "muted", "blue", "orange", "primary" or any colour."""
+        self.items.append({"t": "text", "s": text, "x": x, "y": y, "size": size, "anchor": anchor, "ink": ink,
+                           "bold": bold, "mono": mono, "turn": turn})  # fmt: skip
+        return self
+
+    def line(
+        self, x1: float, y1: float, x2: float, y2: float, *, ink: str = "muted", width: float = 1.5,
+        arrow: bool = False, dash: str | None = None,
+    ) -> Figure:  # fmt: skip
+        item = {"t": "line", "x1": x1, "y1": y1, "x2": x2, "y2": y2, "ink": ink, "width": width, "arrow": arrow}
+        self.items.append(item | ({"dash": dash} if dash else {}))
+        return self
+
+    def rect(
+        self, x: float, y: float, width: float, height: float, *, ink: str = "muted", fill: str = "none",
+        stroke: float = 1.5, round: float = 0, dash: str | None = None, hatch: bool = False, opacity: float = 1.0,
+        go: str = "", label: str = "",
+    ) -> Figure:  # fmt: skip
+        """A box; `hatch` shades it as left out, `go` makes it a link that `show`'s `on_go` gets."""
+        item = {"t": "rect", "x": x, "y": y, "w": width, "h": height, "ink": ink, "fill": fill, "width": stroke,
+                "round": round, "opacity": opacity}  # fmt: skip
+        extra = {"dash": dash, "hatch": hatch, "go": go, "label": label}
+        self.items.append(item | {key: value for key, value in extra.items() if value})
+        return self
+
+    def circle(self, x: float, y: float, radius: float, *, ink: str = "muted", fill: str = "none", stroke: float = 1.5) -> Figure:
+        self.items.append({"t": "circle", "x": x, "y": y, "r": radius, "ink": ink, "fill": fill, "width": stroke})
+        return self
+
+    def path(self, d: str, *, ink: str = "muted", fill: str = "none", width: float = 1.5, dash: str | None = None, opacity: float = 1.0) -> Figure:
+        """An SVG path."""
+        item = {"t": "path", "d": d, "ink": ink, "fill": fill, "width": width, "opacity": opacity}
+        self.items.append(item | ({"dash": dash} if dash else {}))
+        return self
+
+
+class Scene(NamedTuple):
+    """Figures and the words that say what they show."""
+
+    figures: tuple[Figure, ...]
+    alt: str
+
+
+component = st.components.v2.component(
+    "scene",
+    html='<div class="scene" role="figure"></div>\n',
+    css=(FOLDER / "scene.css").read_text(),
+    js=(FOLDER / "scene.js").read_text(),
+)
+
+
+def payload(scene: Scene, pinned: tuple[str, int, int] | None = None) -> dict[str, Any]:
+    """What the browser gets of a scene."""
+    return {
+        "alt": scene.alt,
+        "figures": [{"w": f.width, "h": f.height, "items": f.items} for f in scene.figures],
+        "cell": [t("行", "row"), t("列", "column")],
+        "pinned": pinned,
+    }
+
+
+def show(
+    scene: Scene,
+    key: str,
+    pinned: tuple[str, int, int] | None = None,
+    on_cell: Callable[[], None] | None = None,
+    on_go: Callable[[], None] | None = None,
+) -> Any:
+    """Put a scene here. It reports what is clicked, once per run, in `.cell` (map, row, column) or `.go`."""
+    return component(
+        data=payload(scene, pinned), key=key, on_cell_change=on_cell or nothing, on_go_change=on_go or nothing
+    )
+
+
+def stream(scene: Scene, key: str) -> None:
+    """Like `show`, any number of times in one run: the figure in the browser stays and is painted anew.
+
+    Streamlit takes a key that comes twice in one run for a mistake, and gives a component without a key a new identity
+    with every change of its data, so that the browser would build it anew for every frame. So the key is freed first.
+    """
+    context = get_script_run_ctx()
+    if context is not None:
+        for taken in (context.shared.widget_user_keys_this_run, context.shared.widget_ids_this_run):
+            for name in taken.snapshot():
+                if name == key or name.endswith(f"-{key}"):
+                    taken._data.discard(name)
+    component(data=payload(scene), key=key)
+
+
+def nothing() -> None:
+    """A callback that leaves it to the result."""

@@ -1,0 +1,70 @@
+"""Whose turn it is to train: one slice at a time for all viewers of this server, first come, first served.
+
+Without it the viewers' threads fight over the interpreter lock, and ten of them get less done than one. Drawing goes
+first: while any page is being drawn no new slice starts, so sliders answer while a class trains.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+PATIENCE = 0.1  # seconds between two looks at whether the viewer has clicked something
+YIELDING = 0.5  # seconds that a slice lets others draw first, at most: drawing must not starve training
+
+
+class Turns:
+    """A fair lock for training slices that lets drawing pass."""
+
+    def __init__(self):
+        self._guard = threading.Lock()
+        self._queue: deque[threading.Event] = deque()  # its head trains, or is about to
+        self._drawing = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many viewers train or wait to."""
+        return len(self._queue)
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """While this lasts, no new slice starts."""
+        with self._guard:
+            self._drawing += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._drawing -= 1
+                self._wake()
+
+    @contextmanager
+    def slice(self, alive: Callable[[], object]) -> Iterator[None]:
+        """Wait for a turn and hold it; `alive` is called while waiting and may raise to leave the queue."""
+        turn = threading.Event()
+        with self._guard:
+            self._queue.append(turn)
+            self._wake()
+        try:
+            head_since = None
+            while not turn.wait(PATIENCE):
+                alive()
+                if self._queue[0] is turn:
+                    head_since = head_since or time.monotonic()
+                    if time.monotonic() - head_since > YIELDING:
+                        break
+            yield
+        finally:
+            with self._guard:
+                self._queue.remove(turn)
+                self._wake()
+
+    def _wake(self) -> None:
+        if self._queue and not self._drawing:
+            self._queue[0].set()
+
+
+TURNS = Turns()

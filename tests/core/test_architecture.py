@@ -1,0 +1,124 @@
+"""The house: which way the arrows go, read from the imports of every file."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ALLOWED_AT_TOP = {
+    *("streamlit_app.py", "pages", "core", "tests", "requirements.txt", "README.md", "pyproject.toml", "LICENSE")
+}
+BUILT = {"__pycache__", "test-artifacts"}  # by running things; git ignores them
+NOT_LESSONS = {"home", "glossary"}
+EXTRA = {  # what a core module may import beside torch and the standard library
+    "core/export.py": {"nbformat"},
+    "core/gridworld.py": {"gymnasium", "numpy"},
+    "core/policy_gradient.py": {"gymnasium", "numpy"},
+    "core/sweep.py": {"joblib"},
+}
+DATA_EXTRA = {"numpy", "PIL", "sklearn"}
+
+
+def python_files(folder: str) -> list[Path]:
+    return sorted(path for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, at whatever depth: `a.b` for `import a.b`, `a.b` and `a.b.c` for `from a.b import c`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}:{node.lineno} imports relatively"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def packages(path: Path) -> set[str]:
+    """The top-level packages that a file imports."""
+    return {module.partition(".")[0] for module in imports(path)}
+
+
+CORE, PAGES, SHARED = python_files("core"), sorted((ROOT / "pages").glob("*.py")), python_files("pages/ui")
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_core_is_torch_and_the_standard_library(path):
+    extra = DATA_EXTRA if "data" in path.relative_to(ROOT / "core").parts[:-1] else EXTRA.get(name_of(path), set())
+    foreign = packages(path) - set(sys.stdlib_module_names) - {"torch", "core"} - extra
+    assert not foreign, f"{name_of(path)} imports {', '.join(sorted(foreign))}"
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_core_can_be_collected_into_one_script(path):
+    """No module of core is imported as a whole: `from core.x import name`, so that a script can hold the names."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            assert not any(alias.name.partition(".")[0] == "core" for alias in node.names), f"line {node.lineno}"
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "core":
+            assert not any(alias.name == "*" or alias.asname for alias in node.names), f"line {node.lineno}"
+            for alias in node.names:
+                target = ROOT.joinpath(*node.module.split("."), alias.name)
+                assert not target.with_suffix(".py").exists(), f"line {node.lineno} imports the module {alias.name}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_pages_import_no_page(path):
+    others = {f"pages.{page.stem}" for page in PAGES} - {"pages.__init__"}
+    assert not imports(path) & others
+
+
+@pytest.mark.parametrize("path", SHARED, ids=name_of)
+def test_the_shared_parts_import_no_page(path):
+    assert not imports(path) & {f"pages.{page.stem}" for page in PAGES if page.stem != "__init__"}
+
+
+@pytest.mark.parametrize("path", [*CORE, *SHARED, *PAGES, ROOT / "streamlit_app.py"], ids=name_of)
+def test_nobody_seeds_the_generator_that_all_viewers_share(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            call = ast.unparse(node.func)
+            assert call not in ("torch.manual_seed", "torch.random.manual_seed", "torch.seed"), f"line {node.lineno}"
+        assert not (isinstance(node, ast.ImportFrom) and "manual_seed" in {alias.name for alias in node.names})
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_core_neither_prints_nor_sleeps(path):
+    calls = {
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    }
+    assert not calls & {"print", "input", "time.sleep", "sleep"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_pages_define_no_class(path):
+    """Streamlit runs a page anew at every click: its classes would not be those of the last run."""
+    assert not any(isinstance(node, ast.ClassDef) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def test_the_top_level_is_what_was_agreed():
+    found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} - BUILT
+    assert not found - ALLOWED_AT_TOP
+
+
+def test_every_lesson_has_its_module_and_its_tests():
+    for page in PAGES:
+        if page.stem in NOT_LESSONS | {"__init__"}:
+            continue
+        for part in (ROOT / "core" / page.name, ROOT / "tests" / "core" / f"test_{page.name}"):
+            assert part.is_file(), f"pages/{page.name} needs {name_of(part)}"
+
+
+def test_the_reading_of_imports_sees_every_kind(tmp_path):
+    source = tmp_path / "example.py"
+    source.write_text("import a.b\nfrom c.d import e as f\ndef g():\n    import h\n")
+    assert imports(source) == {"a.b", "c.d", "c.d.e", "h"}

@@ -1,0 +1,396 @@
+"""The training loop: the same curve however it is sliced, stored, interleaved or replayed.
+
+Everything is tried on a small learner of this file and on the first preset of every lesson in core/.
+"""
+
+import importlib
+import math
+import pickle
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+
+from core.config import Config, SettingError
+from core.training import (
+    DENSE_STEPS,
+    EXPLODED,
+    LOSS,
+    SNAPSHOT_BYTES,
+    SNAPSHOTS,
+    SPARSEST,
+    Intervention,
+    Metric,
+    Race,
+    Run,
+    is_due,
+    replay,
+)
+
+STEPS = 12
+FOREVER = 1e9  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineConfig(Config):
+    """Linear regression with noise from the run's generator."""
+
+    learning_rate: float = 0.1
+    inputs: int = 3
+
+    def build(self, generator: torch.Generator) -> "LineLearner":
+        return LineLearner(self, generator)
+
+
+class LineLearner:
+    metrics = (LOSS,)
+
+    def __init__(self, config: LineConfig, generator: torch.Generator):
+        self.generator = generator
+        self.truth = torch.randn(config.inputs, generator=generator)
+        self.weight = torch.zeros(config.inputs)
+
+    def update(self, learning_rate: float) -> float:
+        x = torch.randn(8, len(self.weight), generator=self.generator)
+        error = x @ (self.weight - self.truth)
+        self.weight -= learning_rate * 2 * (error @ x) / len(x)
+        return (error**2).mean().item()
+
+    def evaluate(self):
+        loss = {LOSS.name: ((self.weight - self.truth) ** 2).sum().item()}
+        return {"train": loss, "test": loss}
+
+    def state(self):
+        return {"weight": self.weight}
+
+    def intervene(self, name, value):
+        if name != "weight":
+            raise ValueError(f"no {name!r} here")
+        index, number = value
+        self.weight[index] = number
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScriptConfig(Config):
+    """A learner whose losses are given in advance."""
+
+    losses: tuple[float, ...] = (1.0,)
+
+    def build(self, generator: torch.Generator) -> "ScriptLearner":
+        return ScriptLearner(self.losses)
+
+
+class ScriptLearner:
+    metrics: ClassVar = (Metric("Return", better="higher"), LOSS)
+
+    def __init__(self, losses):
+        self.losses = list(losses)
+
+    def update(self, learning_rate):
+        return self.losses.pop(0) if len(self.losses) > 1 else self.losses[0]
+
+    def evaluate(self):
+        return {"train": {LOSS.name: self.losses[0]}}
+
+    def state(self):
+        return {}
+
+    def intervene(self, name, value):
+        raise ValueError(name)
+
+
+def lessons() -> dict[str, Config]:
+    """The first preset of every module in core/ that has presets."""
+    names = sorted(path.stem for path in (Path(__file__).parents[2] / "core").glob("*.py"))
+    modules = {name: importlib.import_module(f"core.{name}") for name in names if name != "__init__"}
+    presets = {name: getattr(module, "PRESETS", {}) for name, module in modules.items()}
+    first = {name: next(iter(configs.values())) for name, configs in presets.items() if configs}
+    return {name: config for name, config in first.items() if hasattr(config, "build")}
+
+
+CONFIGS = {"line": LineConfig(), **lessons()}
+
+
+@pytest.fixture(params=CONFIGS)
+def config(request) -> Config:
+    return CONFIGS[request.param]
+
+
+def trained(config: Config, steps: int = STEPS) -> Run:
+    run = Run(config)
+    for _ in range(steps):
+        run.step()
+    return run
+
+
+def assert_equal(one: Run, other: Run) -> None:
+    """Bit-equal: histories, snapshots, weights and what the generators will draw next."""
+    assert one.steps == other.steps
+    assert repr(one.history) == repr(other.history)  # repr is exact, and NaN equals itself in it
+    assert [s.step for s in one.snapshots] == [s.step for s in other.snapshots]
+    for mine, theirs in zip([*one.snapshots, one.snapshot()], [*other.snapshots, other.snapshot()], strict=True):
+        assert mine.state.keys() == theirs.state.keys()
+        for name in mine.state:
+            torch.testing.assert_close(mine.state[name], theirs.state[name], rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(one.generator.get_state(), other.generator.get_state())
+
+
+# One run
+
+
+def test_slices_do_not_change_the_curve(config):
+    stepped, whole, sliced = trained(config), Run(config), Run(config)
+    whole.advance(FOREVER, STEPS)
+    while sliced.steps < STEPS:
+        before = sliced.steps
+        sliced.advance(0.0, STEPS)
+        assert sliced.steps == before + 1  # even an empty slice makes a step
+    assert_equal(stepped, whole)
+    assert_equal(stepped, sliced)
+    whole.advance(FOREVER, STEPS)
+    assert whole.steps == STEPS
+
+
+def test_a_pickled_run_goes_on_as_if_nothing_had_happened(config):
+    run = trained(config, STEPS // 2)
+    copied = pickle.loads(pickle.dumps(run))
+    for _ in range(STEPS // 2):
+        copied.step()
+    assert run.steps == STEPS // 2
+    assert_equal(copied, trained(config))
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(config):
+    first, second = Run(config), Run(replace(config, seed=config.seed + 1))
+    for _ in range(STEPS):
+        first.step()
+        second.step()
+        torch.rand(3)  # and neither does somebody else's use of the global generator
+    assert_equal(first, trained(config))
+    assert_equal(second, trained(replace(config, seed=config.seed + 1)))
+
+
+def test_the_seed_matters(config):
+    one, other = (trained(replace(config, seed=seed)) for seed in (0, 1))
+    assert repr(one.history) != repr(other.history)
+
+
+def test_the_global_generator_is_left_alone(config):
+    before = torch.get_rng_state()
+    pickle.loads(pickle.dumps(trained(config))).step()
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_evaluating_changes_nothing(config):
+    run = trained(config, 3)
+    generator, weights = run.generator.get_state(), run.snapshot().state
+    first, second = run.learner.evaluate(), run.learner.evaluate()
+    assert repr(first) == repr(second)
+    assert torch.equal(generator, run.generator.get_state())
+    assert all(torch.equal(weights[name], value) for name, value in run.learner.state().items())
+
+
+def test_every_named_metric_is_measured_and_finite(config):
+    run = trained(config, 3)
+    assert run.metrics and all(isinstance(metric, Metric) for metric in run.metrics)
+    assert all(metric.better in ("lower", "higher") for metric in run.metrics)
+    names, used = {metric.name for metric in run.metrics}, set()
+    for record in run.history:
+        for scores in record.scores.values():
+            assert scores.keys() <= names
+            assert all(isinstance(value, float) and math.isfinite(value) for value in scores.values())
+            used |= scores.keys()
+    assert used == names
+
+
+def test_training_changes_the_weights_and_snapshots_are_copies(config):
+    run = Run(config)
+    start = {name: value.clone() for name, value in run.snapshots[0].state.items()}
+    for _ in range(STEPS):
+        run.step()
+    assert any(not torch.equal(start[name], value) for name, value in run.learner.state().items())
+    assert all(torch.equal(start[name], value) for name, value in run.snapshots[0].state.items())
+    assert not any(value.requires_grad for value in run.snapshots[-1].state.values())
+
+
+def test_a_learning_rate_of_zero_changes_no_weight(config):
+    run = Run(config)
+    run.intervene("learning_rate", 0.0)
+    start = run.snapshot().state
+    run.step()
+    for name, value in run.learner.state().items():
+        assert torch.equal(start[name], value), name
+
+
+# Interventions
+
+
+def test_interventions_are_recorded_and_replayed(config):
+    run = Run(config)
+    for rate in (2.0, 0.5, 0.1):
+        for _ in range(4):
+            run.step()
+        run.intervene("learning_rate", config.learning_rate * rate)
+    run.step()
+    assert [i.step for i in run.interventions] == [4, 8, 12]
+    assert_equal(run, replay(config, tuple(run.interventions), run.steps))
+    assert repr(run.history) != repr(trained(config, 13).history)
+
+
+def test_a_learner_refuses_what_it_does_not_know(config):
+    run = trained(config, 1)
+    with pytest.raises(ValueError):
+        run.intervene("no such thing", 1)
+    assert run.interventions == []
+
+
+def test_of_several_learning_rates_at_one_step_the_last_is_recorded():
+    run = trained(LineConfig(), 2)
+    for rate in (0.3, 0.2, 0.05):
+        run.intervene("learning_rate", rate)
+    assert run.interventions == [Intervention(2, "learning_rate", 0.05)]
+
+
+def test_every_weight_edited_at_one_step_is_recorded_in_order():
+    run = trained(LineConfig(), 2)
+    edits = [(0, 1.0), (1, -2.0), (0, 3.0)]
+    for edit in edits:
+        run.intervene("weight", edit)
+    assert run.interventions == [Intervention(2, "weight", edit) for edit in edits]
+    run.step()
+    assert_equal(run, replay(LineConfig(), tuple(run.interventions), 3))
+
+
+def test_interventions_before_the_first_and_after_the_last_step():
+    run = Run(LineConfig())
+    run.intervene("weight", (0, 9.0))
+    for _ in range(5):
+        run.step()
+    run.intervene("weight", (2, -9.0))
+    assert_equal(run, replay(LineConfig(), tuple(reversed(run.interventions)), 5))
+    late = (*run.interventions, Intervention(50, "learning_rate", 0.0))
+    assert_equal(run, replay(LineConfig(), late, 5))
+
+
+@pytest.mark.parametrize("rate", [-0.1, math.nan, math.inf, "fast", None, True])
+def test_an_impossible_learning_rate_is_refused(rate):
+    run = Run(LineConfig())
+    with pytest.raises(SettingError):
+        run.intervene("learning_rate", rate)
+    assert run.learning_rate == 0.1 and run.interventions == []
+
+
+# Divergence
+
+
+@pytest.mark.parametrize("last", [math.nan, math.inf, -math.inf, EXPLODED, -EXPLODED])
+def test_divergence_stops_the_run_and_keeps_the_history(last):
+    run = Run(ScriptConfig(losses=(3.0, 2.0, last)))
+    run.advance(FOREVER, 100)
+    assert run.diverged and run.steps == 3
+    assert [record.step for record in run.history] == [0, 1, 2, 3]
+    before = repr(run.history)
+    run.step()
+    run.advance(FOREVER, 100)
+    assert run.steps == 3 and repr(run.history) == before
+
+
+def test_a_large_loss_alone_is_no_divergence():
+    run = Run(ScriptConfig(losses=(EXPLODED / 10,)))
+    run.advance(FOREVER, 5)
+    assert not run.diverged and run.steps == 5
+
+
+def test_too_large_a_learning_rate_diverges_and_replays():
+    run = Run(LineConfig(learning_rate=5.0))
+    run.advance(FOREVER, 1_000)
+    assert run.diverged and 1 < run.steps < 1_000
+    assert run.history[-1].step == run.snapshots[-1].step == run.steps
+    assert_equal(run, replay(LineConfig(learning_rate=5.0), steps=1_000))
+
+
+# What is kept
+
+
+def test_the_schedule_of_evaluations():
+    due = [step for step in range(1, 20_001) if is_due(step)]
+    assert due[:DENSE_STEPS] == list(range(1, DENSE_STEPS + 1))
+    gaps = [b - a for a, b in zip(due, due[1:], strict=False)]
+    assert gaps == sorted(gaps) or max(gaps) == SPARSEST
+    assert max(gaps) == SPARSEST and set(gaps[-100:]) == {SPARSEST}
+    for low in (32, 64, 128, 256, 512):
+        assert sum(low < step <= 2 * low for step in due) == 16
+
+
+def test_the_history_follows_the_schedule():
+    run = trained(LineConfig(), 200)
+    assert [record.step for record in run.history] == [0, *(step for step in range(1, 201) if is_due(step))]
+
+
+@pytest.mark.parametrize(("inputs", "most"), [(3, SNAPSHOTS), (25_000, 10), (200_000, 4)])
+def test_snapshots_are_bounded(inputs, most):
+    run = Run(LineConfig(inputs=inputs, learning_rate=0.0))
+    for _ in range(300 if inputs < 100 else 30):
+        run.step()
+        assert len(run.snapshots) <= most
+        steps = [snapshot.step for snapshot in run.snapshots]
+        assert steps[0] == 0 and steps[-1] == run.history[-1].step
+        assert steps == sorted(set(steps))
+    if most > 4:
+        assert sum(snapshot.state["weight"].nbytes for snapshot in run.snapshots) <= SNAPSHOT_BYTES
+    assert len(run.snapshots) >= most // 2
+
+
+def test_snapshots_spread_over_the_whole_run():
+    run = trained(LineConfig(), 2_000)
+    steps = [snapshot.step for snapshot in run.snapshots]
+    assert max(b - a for a, b in zip(steps, steps[1:], strict=False)) < 500
+
+
+# Races
+
+
+def test_a_race_advances_all_runs_by_equal_steps():
+    configs = {"slow": LineConfig(learning_rate=0.01), "fast": LineConfig(), "other": LineConfig(seed=1)}
+    race = Race(configs)
+    assert race.configs == configs
+    race.advance(0.0)
+    assert {run.steps for run in race.runs.values()} == {1}
+    race.advance(FOREVER, STEPS)
+    race.step()
+    assert race.steps == STEPS + 1
+    for name, run in race.runs.items():
+        assert_equal(run, trained(configs[name], STEPS + 1))
+
+
+def test_a_race_goes_on_without_those_that_diverged():
+    race = Race({"bad": ScriptConfig(losses=(1.0, math.nan)), "good": LineConfig()})
+    race.advance(FOREVER, STEPS)
+    assert race.diverged == ["bad"] and not race.over
+    assert (race.runs["bad"].steps, race.runs["good"].steps, race.steps) == (2, STEPS, STEPS)
+    assert race.metrics == (Metric("Return", better="higher"), LOSS)
+
+
+def test_a_race_is_over_when_all_have_diverged():
+    race = Race({name: ScriptConfig(losses=(math.inf,)) for name in "ab"})
+    race.advance(FOREVER)
+    assert race.over and race.steps == 1
+
+
+def test_an_intervention_in_a_race_reaches_every_run():
+    race = Race({"one": LineConfig(), "two": LineConfig(seed=1)})
+    race.intervene("learning_rate", 0.02)
+    assert [run.learning_rate for run in race.runs.values()] == [0.02, 0.02]
+    assert [run.interventions for run in race.runs.values()] == [[Intervention(0, "learning_rate", 0.02)]] * 2
+
+
+def test_a_race_survives_pickling():
+    race = Race({"one": LineConfig(), "two": LineConfig(seed=1)})
+    race.advance(FOREVER, 5)
+    copied = pickle.loads(pickle.dumps(race))
+    race.step()
+    copied.step()
+    for name in race.runs:
+        assert_equal(race.runs[name], copied.runs[name])
