@@ -55,9 +55,10 @@ class CNNConfig(Config):
     stride: int = 1  # of the convolutions, in cells
     padding: int = EQUAL_WIDTH  # empty cells on every side of a convolution's input, or ⌊k/2⌋
     pooling: str = "max"  # or "average", 2×2 in either case; or "none"
-    hidden: int = 32  # units of the fully connected layer between the maps and the scores; 0: no such layer
+    hidden: int = 0  # units of the fully connected layer between the maps and the scores; 0: no such layer
     batch_size: int = 64  # digits per update
     optimizer: str = "adam"
+    learning_rate: float = 0.02
     weight_decay: float = 0.0  # factor of the L2 penalty
 
     channels_1: int = SHARED["channels"]  # the first block's own values
@@ -202,7 +203,7 @@ class DigitsLearner:
 
     def __init__(self, config: CNNConfig | FullyConnectedConfig, generator: torch.Generator):
         self.config, self.generator = config, generator
-        self.network = draw_he(config.network(), generator)
+        self.network: CNN | FullyConnected = draw_he(config.network(), generator)  # type: ignore[assignment]
         self.parameters: list[Tensor] = list(self.network.parameters())
         self.optimizer = Optimizer(config.optimizer, self.parameters, config.weight_decay)
 
@@ -501,4 +502,24 @@ def placement(ink: Tensor) -> tuple[float, float]:
 
 PRESETS: dict[str, CNNConfig] = {
     "default": CNNConfig(),
+    "tiny": CNNConfig(channels=4),  # under 400 parameters, and still good
+    "lenet": CNNConfig(
+        data="upsampled", channels_1=6, channels_2=16, kernel=5, pooling="average", hidden=84, learning_rate=0.005
+    ),
+    "three_blocks": CNNConfig(data="shifted", blocks=3, channels=16, learning_rate=0.01),
+    "average": CNNConfig(pooling="average"),
+    "strided": CNNConfig(pooling="none", stride=2),
+    "large_kernel": CNNConfig(kernel=7),
+    "shifted": CNNConfig(data="shifted"),
+    # These break, each for one reason:
+    "pointwise": CNNConfig(kernel=1),  # every cell sees 4×4 pixels, and of them only how bright the brightest ones are
+    "one_channel": CNNConfig(channels=1),  # four numbers are left to tell ten classes apart
+    "slow": CNNConfig(optimizer="sgd", learning_rate=0.001),
+    "dying": CNNConfig(learning_rate=1.0),  # the first steps push every ReLU below zero, where no gradient comes back
+    "diverging": CNNConfig(optimizer="sgd", learning_rate=10.0, channels=32, hidden=128, pooling="average"),
 }
+
+
+def race(config: CNNConfig) -> dict[str, CNNConfig | FullyConnectedConfig]:
+    """The convolutional network and its fully connected rival."""
+    return {"cnn": config, "fully_connected": rival(config)}

@@ -18,7 +18,7 @@ from core.config import Config, check, limits_of
 torch.set_num_threads(1)  # two threads gain nothing at these sizes and lose a lot when the other core is busy
 
 DENSE_STEPS = 32  # every one of the first steps is evaluated, then ever fewer …
-SPARSEST = 50  # … but never less than one step in so many
+SPARSEST = 64  # … but never less than one step in so many
 SNAPSHOTS = 48  # kept per run; when they are full every second one goes
 SNAPSHOT_BYTES = 1_000_000  # and never more than this in total, unless four are more
 EXPLODED = 1e8  # a loss past this will not come back
@@ -190,11 +190,11 @@ class Race:
 
 
 def is_due(step: int) -> bool:
-    """Whether a step is evaluated: all at first, then sixteen for each doubling, then one in fifty."""
+    """Whether a step is evaluated: all at first, then sixteen for each doubling, then one in SPARSEST."""
     interval = 1
     while interval * DENSE_STEPS <= step and interval < SPARSEST:
         interval *= 2
-    return step % min(interval, SPARSEST) == 0
+    return step % interval == 0
 
 
 def thin(snapshots: list[Snapshot]) -> list[Snapshot]:

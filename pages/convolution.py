@@ -1,2 +1,3 @@
 from pages.ui import frame
-frame.enter('convolution')
+
+frame.enter("convolution")

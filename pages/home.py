@@ -1,4 +1,6 @@
-from pages.ui import frame
 import streamlit as st
+
+from pages.ui import frame
+
 frame.enter("home")
 st.write("home")

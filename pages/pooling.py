@@ -1,2 +1,3 @@
 from pages.ui import frame
-frame.enter('pooling')
+
+frame.enter("pooling")

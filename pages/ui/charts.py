@@ -2,89 +2,132 @@
 
 from __future__ import annotations
 
+import json
+import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import altair as alt
 import pandas as pd
+import pyarrow as pa
 
-from core.training import Metric, Race
+from core.training import Metric, Race, Record
+from pages.ui.address import encode
 from pages.ui.palette import MUTED, SERIES, TEST, TRAIN
 from pages.ui.text import term
 
-POINTS = 240  # per line: enough for the eye, little for the wire
+POINTS = 160  # per line: enough for the eye, little for the wire
 HEIGHT = 260
 SMALLEST = 1e-12  # a logarithmic axis has no zero
 
 
+PARTS = ("train", "test")
+
+
+class Words(NamedTuple):
+    """The words of a chart in the viewer's language."""
+
+    step: str
+    train: str
+    test: str
+
+
 @lru_cache(maxsize=256)
-def curve_spec(
-    title: str, unit: str, logarithmic: bool, runs: tuple[str, ...], words: tuple[str, str, str], marked: bool = True
-) -> dict[str, Any]:
-    """The specification of one metric's curves, without its rows.
+def curve_spec(title: str, unit: str, logarithmic: bool, runs: tuple[str, ...], words: Words) -> dict[str, Any]:
+    """The specification of one metric's curves, without its rows; built once, constant while rows stream in.
 
     Args:
-        title: the metric's name, for the axis.
-        runs: names of the runs as shown; one run is coloured by its data (train, test), several by run.
-        words: "step", "training data", "held-out data" in the viewer's language.
+        title: the metric's name, for the axis; `unit` "%" shows shares as percentages.
+        runs: the names of the runs as shown. One run is coloured by its data (train solid blue, test dashed orange),
+            several by run, their test curves dashed.
     """
-    step, train, test = words
-    empty = pd.DataFrame({"step": [0], "value": [0.0], "data": [train], "run": [runs[0]], "mark": [""]})
-    base = alt.Chart(empty)
-    scale = alt.Scale(type="log") if logarithmic else alt.Scale(zero=False)
-    axis = alt.Axis(format="%" if unit == "%" else "~g", title=title, titleAngle=0, titleAlign="left", titleAnchor="end", titleY=-10, titleX=-36, tickCount=5)
-    dash = alt.StrokeDash("data:N", scale=alt.Scale(domain=[train, test], range=[[1, 0], [7, 4]]), legend=alt.Legend(title=None, orient="top", symbolStrokeColor=MUTED) if len(runs) > 1 else alt.Legend(title=None, orient="top"))
-    if len(runs) > 1:
-        color = alt.Color("run:N", scale=alt.Scale(domain=list(runs), range=list(SERIES[: len(runs)])), legend=alt.Legend(title=None, orient="top", symbolType="stroke"))
-    else:
-        color = alt.Color("data:N", scale=alt.Scale(domain=[train, test], range=[TRAIN, TEST]), legend=alt.Legend(title=None, orient="top"))
-    x = alt.X("step:Q", title=step, axis=alt.Axis(format="~s", tickCount=6, grid=False), scale=alt.Scale(nice=False))
-    number = ".1%" if unit == "%" else ".4~g"
-    tooltip = [alt.Tooltip("step:Q", title=step, format="d"), alt.Tooltip("value:Q", title=title, format=number), alt.Tooltip("data:N", title=" ")]
-    if len(runs) > 1:
-        tooltip.append(alt.Tooltip("run:N", title=" "))
-    lines = (
-        base.transform_filter("datum.mark == ''")
-        .mark_line(interpolate="linear", clip=True, strokeWidth=2.2)
-        .encode(x=x, y=alt.Y("value:Q", scale=scale, axis=axis), color=color, strokeDash=dash)
+    columns = [f"{part}{i}" for i in range(len(runs)) for part in PARTS]
+    empty = pd.DataFrame({"step": [0], "mark": [""]} | {name: [0.0] for name in columns})
+    data_of = {name: words[1 + PARTS.index(name.rstrip("0123456789"))] for name in columns}
+    run_of = {name: runs[int(name.lstrip("trainest"))] for name in columns}
+    several = len(runs) > 1
+    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2.5)
+    dash = alt.StrokeDash(
+        "data:N",
+        scale=alt.Scale(domain=[words.train, words.test], range=[[1, 0], [6, 4]]),
+        legend=legend,
     )
-    touch = lines.mark_circle(size=90, opacity=0).encode(tooltip=tooltip, strokeDash=alt.Undefined)
+    field, domain, colours = ("run", list(runs), SERIES[: len(runs)]) if several else ("data", words[1:], (TRAIN, TEST))
+    color = alt.Color(f"{field}:N", scale=alt.Scale(domain=list(domain), range=list(colours)), legend=legend)
+    x = alt.X(
+        "step:Q", title=words.step, axis=alt.Axis(format="~s", tickCount=6, grid=False), scale=alt.Scale(nice=False)
+    )
+    y = alt.Y(
+        "value:Q",
+        title=None,
+        scale=alt.Scale(type="log") if logarithmic else alt.Scale(zero=False),
+        axis=alt.Axis(format="%" if unit == "%" else "~g", tickCount=5),
+    )
+    tooltip = [
+        alt.Tooltip("step:Q", title=words.step, format="d"),
+        alt.Tooltip("value:Q", title=title, format=".1%" if unit == "%" else ".4~g"),
+        *([alt.Tooltip("run:N", title=" ")] if several else []),
+        alt.Tooltip("data:N", title=" "),
+    ]
+    points = (
+        alt.Chart(empty)
+        .transform_fold(columns, as_=["key", "value"])
+        .transform_filter("isValid(datum.value)")
+        .transform_calculate(data=f"({json.dumps(data_of)})[datum.key]", run=f"({json.dumps(run_of)})[datum.key]")
+    )
+    lines = points.mark_line(clip=True, strokeWidth=2.4).encode(x=x, y=y, color=color, strokeDash=dash)
+    touch = points.mark_circle(size=110, opacity=0).encode(x=x, y=y, tooltip=tooltip)
     rules = (
-        base.transform_filter("datum.mark != ''")
+        alt.Chart(empty)
+        .transform_filter("datum.mark != ''")
         .mark_rule(color=MUTED, strokeDash=[2, 3], strokeWidth=1.5)
-        .encode(x="step:Q", tooltip=[alt.Tooltip("step:Q", title=step, format="d"), alt.Tooltip("mark:N", title=" ")])
+        .encode(
+            x="step:Q", tooltip=[alt.Tooltip("step:Q", title=words.step, format="d"), alt.Tooltip("mark:N", title=" ")]
+        )
     )
-    chart = alt.layer(lines, touch, rules).properties(height=HEIGHT, usermeta={})
-    spec = chart.to_dict()
+    heading = alt.TitleParams(title, anchor="start", fontSize=16, fontWeight=600, offset=4)
+    spec = alt.layer(lines, touch, rules).properties(height=HEIGHT, title=heading).to_dict()
     spec.pop("datasets", None)
-    for layer in spec["layer"]:
-        layer.pop("data", None)
-    spec.pop("data", None)
+    for part in (spec, *spec["layer"]):
+        part.pop("data", None)
     return spec
 
 
-def curve_rows(race: Race, metric: Metric, names: dict[str, str], words: tuple[str, str, str]) -> pd.DataFrame:
-    """The rows of one metric's curves, thinned to POINTS per line: step, value, data, run, mark."""
-    _, train, test = words
-    columns: dict[str, list] = {"step": [], "value": [], "data": [], "run": [], "mark": []}
-    for name, run in race.runs.items():
-        history = run.history
-        stride = max(1, -(-len(history) // POINTS))
-        kept = [*history[::stride]] + ([history[-1]] if (len(history) - 1) % stride else [])
-        for part, word in (("train", train), ("test", test)):
-            for record in kept:
-                value = record.scores.get(part, {}).get(metric.name)
-                if value is not None and abs(value) < float("inf"):
-                    columns["step"].append(record.step)
-                    columns["value"].append(max(value, SMALLEST) if value >= 0 else value)
-                    columns["data"].append(word)
-                    columns["run"].append(names[name])
-                    columns["mark"].append("")
-    first = next(iter(race.runs.values()))
-    for step, name, value in first.interventions:
-        columns["step"].append(step)
-        columns["value"].append(None)
-        columns["data"].append(train)
-        columns["run"].append(names[next(iter(race.runs))])
-        columns["mark"].append(f"{term(name)} → {value:g}" if isinstance(value, (int, float)) else term(name))
-    return pd.DataFrame(columns)
+def curve_rows(race: Race, metric: Metric) -> pa.Table:
+    """The rows of one metric's curves: step, mark, and for run i its train{i} and test{i}; thinned to POINTS.
+
+    An intervention is a row with its `mark` and no values.
+    """
+    runs = list(race.runs.values())
+    longest = max((run.history for run in runs), key=len)
+    stride = max(1, -(-len(longest) // POINTS))
+    kept = longest[::stride] if (len(longest) - 1) % stride == 0 else [*longest[::stride], longest[-1]]
+    steps = [record.step for record in kept]
+    marks = [""] * len(steps)
+    changes = runs[0].interventions
+    none = [None] * len(changes)
+    columns: dict[str, list] = {}
+    for i, run in enumerate(runs):
+        records = kept if run.history is longest else by_step(run.history, steps)
+        for part in PARTS:
+            columns[f"{part}{i}"] = [shown(record, part, metric.name) for record in records] + none
+    steps += [change.step for change in changes]
+    marks += [f"{term(change.name)} → {encode(change.value)}" for change in changes]
+    return pa.table(
+        {"step": pa.array(steps, pa.int32()), "mark": pa.array(marks, pa.string())}
+        | {name: pa.array(values, pa.float32()) for name, values in columns.items()}
+    )
+
+
+def by_step(history: list[Record], steps: list[int]) -> list[Record | None]:
+    """The records of these steps; None where there is none (a run that diverged has fewer)."""
+    found = {record.step: record for record in history}
+    return [found.get(step) for step in steps]
+
+
+def shown(record: Record | None, part: str, name: str) -> float | None:
+    """A measure as a number that can be drawn."""
+    value = None if record is None else record.scores.get(part, {}).get(name)
+    if value is None or not math.isfinite(value):
+        return None
+    return value if value else SMALLEST

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from core.config import Config, Limits, SettingError, Span, check, describe, limits_of
+from pages.ui.address import decode, encode
 from pages.ui.lessons import LESSONS
 from pages.ui.text import LANGUAGE_KEY, language, t
 
 SETTINGS, DEFAULTS, NOTES, VISITING, NOTE_PLACE = "settings", "setting_defaults", "notes", "visiting", "note_place"
 SHORT = {"learning_rate": "lr"}  # fields whose key is shorter than their name
-LISTED = "~"  # between the items of a tuple; needs no escaping in an address
 
 
 class Note(NamedTuple):
@@ -85,7 +85,7 @@ def show_notes() -> None:
     lines = [
         t(f"链接中的 `{n.key}={n.value}` 不可用(可取:{n.limits}),已改用默认值。", f"`{n.key}={n.value}` in the link cannot be used (possible: {n.limits}); the default stands instead.")
         if n.limits
-        else t(f"链接中的 `{n.key}` 在本页没有意义,已忽略。", f"`{n.key}` in the link means nothing on this page and was ignored.")
+        else t(f"链接中的 `{n.key}` 在本页没有意义，已忽略。", f"`{n.key}` in the link means nothing on this page and was ignored.")
         for n in notes
     ]  # fmt: skip
     with place, st.container(horizontal=True, vertical_alignment="center"):
@@ -126,29 +126,6 @@ def read_address(key: str, default: Any, limits: Limits | None) -> Any:
         return default
 
 
-def encode(value: Any) -> str:
-    """A value as text for the address; `decode` gives it back exactly."""
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, tuple):
-        return LISTED.join(map(encode, value))
-    if isinstance(value, float):
-        return repr(value).removesuffix(".0")
-    return str(value)
-
-
-def decode(text: str, default: Any, limits: Limits | None) -> Any:
-    """The value that `encode` wrote; ValueError where the text is none of that kind."""
-    if isinstance(default, bool):
-        if text not in ("0", "1"):
-            raise ValueError(text)
-        return text == "1"
-    if isinstance(default, tuple):
-        kind = 0.0 if isinstance(limits, Span) else 0 if isinstance(limits, range) else ""
-        return tuple(decode(item, kind, limits) for item in text.split(LISTED)) if text else ()
-    return type(default)(text)
-
-
 class Controls:
     """The controls of one lesson: a field of its config, one key, one widget."""
 
@@ -164,6 +141,16 @@ class Controls:
 
     def key(self, field: str) -> str:
         return key_of(self.stem, field)
+
+    def view(self, field: str, default: Any, limits: Limits | None = None) -> Any:
+        """Declare a control that changes what is looked at and not what is trained; returns its current value."""
+        key = self.key(field)
+        if limits is not None:
+            self.limits[field] = limits
+        self.defaults[key] = st.session_state[DEFAULTS][key] = default
+        if key not in settings():
+            settings()[key] = read_address(key, default, limits)
+        return settings()[key]
 
     def value(self, field: str) -> Any:
         """The current value of a field, drawn or not."""

@@ -44,7 +44,7 @@ def begin() -> st.Page:
     """Page settings, language, navigation and sidebar; returns the page that the address asks for."""
     choose_language()
     page = st.navigation(sections())
-    st.set_page_config(  # after the navigation, whose icons would be fetched from a server of fonts for the tab
+    st.set_page_config(
         page_title=f"{page.title} · {t('拖动着学深度学习', 'Deep learning by moving it')}",
         page_icon=str(ICON),
         layout="wide",
@@ -65,7 +65,7 @@ def begin() -> st.Page:
 
 def sections() -> dict[str, list[st.Page]]:
     """The navigation, from the registry: groups without a lesson do not appear."""
-    menu = {"": [st.Page(HOME, title=t("课程地图", "Course map"), icon=":material/map:", default=True)]}
+    menu = {"": [st.Page(HOME, title=t("课程地图", "Course map"), default=True)]}
     for group, names in GROUPS.items():
         pages = [page_of(lesson) for lesson in LESSONS if lesson.group == group]
         if pages:
@@ -74,7 +74,8 @@ def sections() -> dict[str, list[st.Page]]:
 
 
 def page_of(lesson: Lesson) -> st.Page:
-    return st.Page(f"pages/{lesson.stem}.py", title=lesson.title, icon=lesson.icon, url_path=lesson.stem)
+    """The page of a lesson; without an icon, which Streamlit would fetch from a server of fonts for the browser's tab."""
+    return st.Page(f"pages/{lesson.stem}.py", title=lesson.title, url_path=lesson.stem)
 
 
 def choose_language() -> None:

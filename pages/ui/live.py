@@ -74,7 +74,7 @@ class Live:
                 if any(run.learning_rate != rate for run in race.runs.values()):
                     race.intervene("learning_rate", rate)
                 return
-            self.message = t("设置已改变,训练从头开始。", "Settings changed: a fresh run.")
+            self.message = t("设置已改变，训练从头开始。", "Settings changed: a fresh run.")
         elif race is not None and race.configs == configs:
             return
         self._start(configs)
@@ -122,7 +122,7 @@ class Live:
         st.fragment(self._tick, run_every=TICK if self.playing else None)()
 
     def _buttons(self) -> None:
-        left, middle, right = st.columns([5, 3, 3], vertical_alignment="bottom")
+        left, middle, right = st.columns([10, 5, 5], vertical_alignment="bottom", gap="medium")
         with left, st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             st.button(
                 t("暂停", "Pause") if self.playing else t("播放", "Play"),
@@ -131,7 +131,7 @@ class Live:
                 icon=":material/pause:" if self.playing else ":material/play_arrow:",
                 shortcut="p",
                 on_click=self._toggle,
-                width=150,
+                width=140,
             )
             st.button(t("单步", "Step"), key=self._name("step"), icon=":material/skip_next:", shortcut="n", on_click=self._step)  # fmt: skip
             st.button(t("重来", "Reset"), key=self._name("reset"), icon=":material/replay:", on_click=self._restart)
@@ -223,10 +223,11 @@ class Frame:
 
     def __init__(self, live: Live):
         self.live = live
-        self.words = (t("步数", "step"), term("train"), term("test"))
+        self.words = charts.Words(t("步数", "step"), term("train"), term("test"))
         self.names = {name: term(name) for name in live.race.runs}
         self.logarithmic = bool(st.session_state.get(live._name("log"), False))
         self.places: dict[str, Any] = {}
+        self.texts: dict[str, Any] = {}  # what stands in them, so that only what changed is sent
 
     def draw(self) -> None:
         race = self.live.race
@@ -248,17 +249,17 @@ class Frame:
             self._chart(column, metric)
 
     def _put(self, name: str, element: Callable, value: Any) -> None:
+        if self.texts.get(name) == value:
+            return
+        self.texts[name] = value
         place = self.places.get(name)
-        if place is None:
-            self.places[name] = element(value)
-        else:
-            getattr(place, element.__name__)(value)
+        self.places[name] = element(value) if place is None else getattr(place, element.__name__)(value)
 
     def _metric(self, cell: Any, name: str, value: str, second: str | None) -> None:
-        place = self.places.get(name, cell)
-        self.places[name] = place.metric(
-            term(name), value, second, delta_color="off", delta_arrow="off", help=None
-        )
+        if self.texts.get(name) != (value, second):
+            self.texts[name] = (value, second)
+            place = self.places.get(name, cell)
+            self.places[name] = place.metric(term(name), value, second, delta_color="off", delta_arrow="off")
 
     def _scores(self, metric: Metric) -> tuple[str, str | None]:
         """The held-out value of the (first) run, and its training value beside it."""
@@ -272,11 +273,14 @@ class Frame:
         name = f"chart_{metric.name}"
         logarithmic = self.logarithmic and metric.unit != "%"
         spec = charts.curve_spec(term(metric.name), metric.unit, logarithmic, tuple(self.names.values()), self.words)
-        rows = charts.curve_rows(self.live.race, metric, self.names, self.words)
+        rows = charts.curve_rows(self.live.race, metric)
         place = self.places.get(name)
         options = {} if place is not None else {"key": f"{self.live.stem}_{name}_{language()}_{logarithmic}"}
         self.places[name] = (place or column).vega_lite_chart(
-            rows, spec, alt=t(f"{term(metric.name)}随步数变化的曲线", f"{metric.name} against training steps"), **options
+            rows,
+            spec,
+            alt=t(f"{term(metric.name)}随步数变化的曲线", f"{metric.name} against training steps"),
+            **options,
         )
 
     def _message(self) -> str:
@@ -284,11 +288,13 @@ class Frame:
         if race.diverged:
             names = "" if len(race.runs) == 1 else "(" + ", ".join(term(name) for name in race.diverged) + ")"
             return t(
-                f":red[:material/error: **发散了**{names}:损失已不是有限的数。学习率多半太大;调小后按“重来”。]",
+                f":red[:material/error: **发散了**{names}:损失已不是有限的数。学习率多半太大；调小后按“重来”。]",
                 f":red[:material/error: **Diverged** {names}: the loss is no longer a finite number. The learning rate is probably too high: lower it and press Reset.]",
             )
         if race.steps >= live.limit:
-            return t(":material/flag: 已到步数上限;再按“播放”继续。", ":material/flag: Step limit reached; Play goes on.")
+            return t(
+                ":material/flag: 已到步数上限；再按“播放”继续。", ":material/flag: Step limit reached; Play goes on."
+            )
         if live.message:
             return f":material/restart_alt: {live.message}"
         if live.playing:

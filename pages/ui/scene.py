@@ -110,11 +110,22 @@ class Figure:
         self.items.append(item | {key: value for key, value in extra.items() if value})
         return self
 
-    def circle(self, x: float, y: float, radius: float, *, ink: str = "muted", fill: str = "none", stroke: float = 1.5) -> Figure:
+    def circle(
+        self, x: float, y: float, radius: float, *, ink: str = "muted", fill: str = "none", stroke: float = 1.5
+    ) -> Figure:
         self.items.append({"t": "circle", "x": x, "y": y, "r": radius, "ink": ink, "fill": fill, "width": stroke})
         return self
 
-    def path(self, d: str, *, ink: str = "muted", fill: str = "none", width: float = 1.5, dash: str | None = None, opacity: float = 1.0) -> Figure:
+    def path(
+        self,
+        d: str,
+        *,
+        ink: str = "muted",
+        fill: str = "none",
+        width: float = 1.5,
+        dash: str | None = None,
+        opacity: float = 1.0,
+    ) -> Figure:
         """An SVG path."""
         item = {"t": "path", "d": d, "ink": ink, "fill": fill, "width": width, "opacity": opacity}
         self.items.append(item | ({"dash": dash} if dash else {}))

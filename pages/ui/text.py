@@ -30,7 +30,13 @@ TERMS = {
     "average": "平均池化",
     "none": "步长卷积",
 }
-ENGLISH = {"train": "training data", "test": "held-out data", "max": "max", "average": "average", "none": "strided conv"}
+ENGLISH = {
+    "train": "training data",
+    "test": "held-out data",
+    "max": "max",
+    "average": "average",
+    "none": "strided conv",
+}
 
 
 def term(name: str) -> str:

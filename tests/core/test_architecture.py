@@ -30,7 +30,7 @@ def name_of(path: Path) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that a file imports, at whatever depth: `a.b` for `import a.b`, `a.b` and `a.b.c` for `from a.b import c`."""
+    """Every module that a file imports, anywhere in it; `from a.b import c` counts as `a.b` and `a.b.c`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

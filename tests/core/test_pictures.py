@@ -19,12 +19,13 @@ def encode(image: Image.Image, kind: str, **options) -> bytes:
     return file.getvalue()
 
 
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """One chunk of a PNG."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def png_header(width: int, height: int) -> bytes:
     """A PNG that claims a size and holds no pixels."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
@@ -145,6 +146,13 @@ def test_a_huge_picture_is_refused_where_warnings_are_errors():
 
 def test_as_many_pixels_as_allowed_are_decoded():
     assert reason(png_header(5000, 4000)) == "corrupt"  # past the size, it failed at the missing pixels
+
+
+def test_a_text_that_unpacks_to_megabytes_is_refused():
+    bomb = chunk(b"zTXt", b"note\0\0" + zlib.compress(bytes(3_000_000)))
+    whole = encode(halves(), "PNG")
+    end_of_header = 8 + 25
+    assert reason(whole[:end_of_header] + bomb + whole[end_of_header:]) == "corrupt"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])

@@ -1,0 +1,90 @@
+"""The parts of the essay that every lesson is: title, presets, formula, warnings, questions, takeaways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import NamedTuple
+
+import streamlit as st
+
+from core.config import Config
+from pages.ui import frame
+from pages.ui.controls import Controls
+from pages.ui.text import t
+
+
+class Preset(NamedTuple):
+    """A named config on a button."""
+
+    label: str
+    config: Config
+    why: str = ""  # what to look at, with the measured reason
+    breaks: bool = False  # one that does not work, to learn from
+
+
+def begin(stem: str, defaults: Config) -> Controls:
+    """First line of every lesson: frame, title and sentence; returns the lesson's controls."""
+    frame.enter(stem)
+    return Controls(stem, defaults)
+
+
+def columns(picture: int = 2, controls: int = 1) -> tuple:
+    """The picture and, beside it, its controls; one below the other on a narrow screen."""
+    return st.columns([picture, controls], gap="medium")
+
+
+def presets(controls: Controls, choices: Mapping[str, Preset]) -> None:
+    """A button for each preset: it moves every control. The chosen one says why it is there."""
+    chosen = current(controls, choices)
+    with st.container(horizontal=True, gap="small"):
+        for name, preset in choices.items():
+            st.button(
+                preset.label,
+                key=f"{controls.stem}_preset_{name}",
+                icon=":material/warning:" if preset.breaks else None,
+                type="primary" if name == chosen else "secondary",
+                on_click=apply,
+                args=(controls, preset.config),
+            )
+    if chosen and choices[chosen].why:
+        st.caption(choices[chosen].why)
+
+
+def current(controls: Controls, choices: Mapping[str, Preset]) -> str | None:
+    """The preset that the controls stand at, if any."""
+    for name, preset in choices.items():
+        if all(
+            controls.value(field.name) == getattr(preset.config, field.name)
+            for field in fields(preset.config)
+            if field.name != "seed"
+        ):
+            return name
+    return None
+
+
+def apply(controls: Controls, config: Config) -> None:
+    """Move every control to a config, but for the seed, which stays the viewer's."""
+    controls.put(**{f.name: getattr(config, f.name) for f in fields(config) if f.name != "seed"})
+
+
+def config(controls: Controls, explain: Callable[[ValueError], str]) -> Config:
+    """The config of the controls; where they do not go together, says so in words and keeps the last that did."""
+    kept = f"{controls.stem}_last_config"
+    try:
+        st.session_state[kept] = controls.config()
+    except ValueError as error:
+        st.error(explain(error), icon=":material/block:")
+        st.caption(t("下面的图仍是上一个可行的设置。", "The picture still shows the last settings that worked."))
+    return st.session_state.get(kept, controls.default_config)
+
+
+def heading(zh: str, en: str) -> None:
+    """A part of the essay begins."""
+    st.subheader(t(zh, en), anchor=False)
+
+
+def takeaways(*points: str) -> None:
+    """What to remember, in a few lines; the last part of every lesson."""
+    heading("要点", "Takeaways")
+    st.markdown("\n".join(f"- {point}" for point in points))
