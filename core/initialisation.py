@@ -34,7 +34,7 @@ def draw(module: nn.Module, generator: torch.Generator) -> nn.Module:
 
 @torch.no_grad()
 def draw_he(module: nn.Module, generator: torch.Generator) -> nn.Module:
-    """As `draw`, but keeping the size of signals through ReLUs (He et al. 2015): U(−√(6/fan_in), √(6/fan_in)), biases 0."""
+    """As `draw`, keeping the size of signals through ReLUs (He et al. 2015): U(−√(6/fan_in), √(6/fan_in)), biases 0."""
     for layer in module.modules():
         if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)

@@ -27,6 +27,6 @@ def decode(text: str, default: Any, limits: Limits | None) -> Any:
             raise ValueError(text)
         return text == "1"
     if isinstance(default, tuple):
-        kind = 0.0 if isinstance(limits, Span) else 0 if isinstance(limits, range) else ""
+        kind = "" if isinstance(limits, tuple) else 0 if isinstance(limits, range) else 0.0
         return tuple(decode(item, kind, limits) for item in text.split(LISTED)) if text else ()
     return type(default)(text)

@@ -41,10 +41,11 @@ def curve_spec(title: str, unit: str, logarithmic: bool, runs: tuple[str, ...], 
         runs: the names of the runs as shown. One run is coloured by its data (train solid blue, test dashed orange),
             several by run, their test curves dashed.
     """
-    columns = [f"{part}{i}" for i in range(len(runs)) for part in PARTS]
+    of = {f"{part}{i}": (part, run) for i, run in enumerate(runs) for part in PARTS}
+    columns = list(of)
     empty = pd.DataFrame({"step": [0], "mark": [""]} | {name: [0.0] for name in columns})
-    data_of = {name: words[1 + PARTS.index(name.rstrip("0123456789"))] for name in columns}
-    run_of = {name: runs[int(name.lstrip("trainest"))] for name in columns}
+    data_of = {name: getattr(words, part) for name, (part, _) in of.items()}
+    run_of = {name: run for name, (_, run) in of.items()}
     several = len(runs) > 1
     legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2.5)
     dash = alt.StrokeDash(

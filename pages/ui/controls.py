@@ -138,6 +138,22 @@ class Controls:
             key = self.key(field.name)
             if key not in settings():
                 settings()[key] = read_address(key, self.defaults[key], self.limits.get(field.name))
+        self._drop_what_the_config_refuses()
+
+    def _drop_what_the_config_refuses(self) -> None:
+        """Some limits are known to the config alone (an edited kernel has k² weights)."""
+        for _ in self.defaults:
+            try:
+                self.config()
+                return
+            except SettingError as error:
+                key = self.key(error.field)
+                if settings().get(key) == self.defaults.get(key):
+                    return
+                note(key, encode(settings()[key]), describe(error.limits))
+                settings()[key] = self.defaults[key]
+            except ValueError:
+                return  # each value is good, they do not go together: the page says so where it shows
 
     def key(self, field: str) -> str:
         return key_of(self.stem, field)

@@ -27,8 +27,10 @@ from core.training import (
     Metric,
     Race,
     Run,
+    Snapshot,
     is_due,
     replay,
+    thin,
 )
 
 STEPS = 8
@@ -344,6 +346,11 @@ def test_snapshots_are_bounded(inputs, most):
     if most > 4:
         assert sum(snapshot.state["weight"].nbytes for snapshot in run.snapshots) <= SNAPSHOT_BYTES
     assert len(run.snapshots) >= most // 2
+
+
+@pytest.mark.parametrize(("before", "after"), [(range(5), [0, 2, 4]), (range(6), [0, 2, 4, 5]), (range(2), [0, 1])])
+def test_thinning_keeps_the_first_and_the_newest(before, after):
+    assert [snapshot.step for snapshot in thin([Snapshot(step, {}) for step in before])] == after
 
 
 def test_snapshots_spread_over_the_whole_run():
