@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.config import Limits, Span
+from core.config import Limits
 
 LISTED = "~"  # between the items of a tuple; needs no escaping in an address
 
