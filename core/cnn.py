@@ -104,8 +104,8 @@ class CNNConfig(Config):
         return DigitsLearner(self, generator)
 
     def network(self) -> CNN:
-        """The network without weights."""
-        return empty(CNN, self)  # type: ignore[return-value]
+        """The network without weights; with the channels last in memory, which makes pooling several times as fast."""
+        return empty(CNN, self).to(memory_format=torch.channels_last)  # type: ignore[return-value]
 
 
 def image_side(data: str) -> int:
@@ -487,8 +487,7 @@ def bitmap(ink: Tensor) -> Tensor:
     smooth = F.pad(digit, (margin, BITMAP - width - margin, 0, 0))
     for _ in range(3):  # three box blurs are nearly a Gaussian: near the ink is high, so a lower threshold thickens
         smooth = F.avg_pool2d(smooth, 3, stride=1, padding=1, count_include_pad=False)
-    threshold = torch.quantile(smooth, 1 - INK)
-    return (smooth > threshold).float()
+    return ((smooth >= torch.quantile(smooth, 1 - INK)) & (smooth > 0)).float()
 
 
 def placement(ink: Tensor) -> tuple[float, float]:

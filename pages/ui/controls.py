@@ -201,7 +201,7 @@ class Controls:
         if len(options) <= 4:
             return self._widget(
                 field, st.segmented_control, label, options=options, format_func=names.get, help=help,
-                required=True, width="stretch",
+                required=True, width="stretch", wrap=True,
             )  # fmt: skip
         return self._widget(field, st.selectbox, label, options=options, format_func=names.get, help=help)
 

