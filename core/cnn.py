@@ -23,11 +23,17 @@ from core.config import Config, Limits, Span
 from core.data.digits import CANVAS, CLASSES, SIDE, VARIANTS, load, stratified_split
 from core.initialisation import draw_he, empty
 from core.optimizers import OPTIMIZERS, Optimizer
-from core.pooling import POOLINGS, measure
-from core.training import ACCURACY, LOSS, Metric, Scores
+from core.pooling import POOLINGS
+from core.training import ACCURACY, LOSS, Metric, Scores, classified
 
 EQUAL_WIDTH = -1  # the padding ⌊k/2⌋: at stride 1 the map keeps its size (an even kernel adds one cell)
-SHARED = {"channels": 0, "kernel": 0, "stride": 0, "padding": -2, "pooling": "shared"}  # a block does as all blocks do
+SHARED: dict[str, Any] = {
+    "channels": 0,
+    "kernel": 0,
+    "stride": 0,
+    "padding": -2,
+    "pooling": "shared",
+}  # a block does as all blocks do
 POOL = 2  # side of the pooling windows, and cells from one to the next
 SAMPLE_SEED = 1  # picks the training digits that are measured, the same for every run
 
@@ -221,7 +227,7 @@ class DigitsLearner:
         digits, sample = load(self.config.data), measured_sample(self.config.data)
         train = self.network.scores(digits.train_images[sample])
         test = self.network.scores(digits.test_images)
-        return {"train": measure(train, digits.train_labels[sample]), "test": measure(test, digits.test_labels)}
+        return {"train": classified(train, digits.train_labels[sample]), "test": classified(test, digits.test_labels)}
 
     def state(self) -> dict[str, Tensor]:
         return self.network.state_dict()

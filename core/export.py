@@ -1,8 +1,7 @@
-"""Take it home: the program of a run as one script or notebook, its weights and its curve as files.
+"""Take it home: a run as one script or notebook, its weights and its curve as files.
 
-The script is not written a second time: the definitions that a run reaches are cut out of the modules of core/, comments
-included, and put into one file. So it contains the very update that the page runs, and prints its history to the last
-digit on the same machine.
+No program is written a second time here: the definitions that a run reaches are cut out of the modules of core/, with
+their comments, and put into one file. So the script contains the very update that the page runs.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ import ast
 import builtins
 import csv
 import io
-import json
 import math
+import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -32,56 +31,69 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 WIDTH = 120  # characters of a line
-DISTRIBUTIONS = {"PIL": "Pillow", "sklearn": "scikit-learn"}  # where pip's name of a package is another
+PIP_NAMES = {"PIL": "Pillow", "sklearn": "scikit-learn"}  # of packages that are imported by another name
+OWN_NAMES = (  # what the last lines of a script or notebook define; no definition that is cut out may have them
+    *("config", "configs", "interventions", "run", "runs", "history"),
+    *("name", "record", "metric", "data", "curve", "pyplot"),
+)
 
-Configs = Config | Mapping[str, Config]  # one run, or a race by name
+Configs = Config | Mapping[str, Config]  # one run, or a race: the configs by name
 Language = Literal["en", "zh"]
+
+
+# ---- public ----------------------------------------------------------------------------------------------------------
 
 
 def script(
     config: Configs, interventions: Iterable[Intervention] = (), steps: int = 200, language: Language = "en"
 ) -> str:
-    """A standalone program that trains `config` as the page does; run on its own it prints the history.
+    """A standalone program that trains `config` as the page does: on the same machine to the last digit.
 
-    Each line that it prints is one evaluation as JSON, {"step": …, "train": {…}, "test": {…}}, with "run" in a race.
-    It keeps them in `history`: (step, scores) in order, in a race by name.
+    It keeps `history`, a list of (step, {"train": {…}, "test": {…}}), in a race a dict of one for each name. Run as a
+    program it prints it as lines of JSON: {"step": …, "train": {…}, "test": {…}}, in a race with "run" before.
 
     Args:
-        config: one config, or the configs of a race by name; each run of a race is trained on its own.
+        config: one config, or the configs of a race by name, each of which is trained on its own.
         interventions: made again where they were made, in every run.
-        steps: updates of each run, unless its loss diverges before.
+        steps: updates of each run, fewer where the loss diverges.
         language: of the sentences at the top.
 
     Raises:
-        ValueError: no config, a value that cannot be written out as a literal, or two modules of core/ that mean
-            different things by one name.
+        ValueError: no config, a value that no literal can express, or a name that means two things in the modules that
+            the run reaches.
     """
-    program = Program(config, tuple(interventions), steps)
-    header = "\n".join(escaped(line) for line in [*program.sentences(language), "", f"    {program.installation()}"])
-    cells = [f'"""{header}\n"""\n\n{program.imports()}', *program.sections().values(), program.training(), PRINT]
-    plot = "\n".join(f"#     {line}".rstrip() for line in program.plot().splitlines())
-    if program.race:
-        cells[-1] = PRINT_RACE
-    return "\n\n\n".join([*cells, f"# To plot it (pip install matplotlib):\n#\n{plot}"]) + "\n"
+    collection, race = collect(config), isinstance(config, Mapping)
+    header = [titled(config, steps, language), "", *explained(language), f"    {installation(collection)}"]
+    plot = [f"#     {line}".rstrip() for line in (PLOT_RACE if race else PLOT).splitlines()]
+    parts = [
+        '"""' + "\n".join(map(escaped, header)) + '\n"""\n\n' + import_block({*collection.imports, Import("json")}),
+        *collection.sections().values(),
+        training(config, tuple(interventions), steps),
+        PRINT_RACE if race else PRINT,
+        "\n".join(["# With matplotlib:", "#", *plot]),
+    ]
+    return "\n\n\n".join(parts) + "\n"
 
 
 def notebook(
     config: Configs, interventions: Iterable[Intervention] = (), steps: int = 200, language: Language = "en"
 ) -> NotebookNode:
-    """The program of `script` as a notebook (nbformat 4) that ends with a plot; arguments and errors as there."""
-    from nbformat import v4  # here, because it takes a third of a second and only the download needs it
+    """The program of `script` as a notebook that ends with a plot; arguments and errors as there."""
+    from nbformat import v4  # here: it takes a third of a second, and only this download needs it
 
-    program = Program(config, tuple(interventions), steps)
-    title, *sentences = program.sentences(language)
-    about = "\n".join([f"# {title}", *sentences, "", "```", program.installation(), "```"])
-    cells = {"imports": program.imports(), **program.sections(), "training": program.training()}
-    plot = f"try:\n{indented(program.plot())}\nexcept ImportError:\n    for row in history:\n        print(row)"
-    if program.race:
-        plot = plot.replace("for row in history:", "for row in history.items():")
+    collection, race = collect(config), isinstance(config, Mapping)
+    about = [f"# {titled(config, steps, language)}", *explained(language), f"```\n{installation(collection)}\n```"]
+    plot = "\n".join(f"    {line}".rstrip() for line in (PLOT_RACE if race else PLOT).splitlines())
+    code = {
+        "imports": import_block(collection.imports),
+        **collection.sections(),
+        "training": training(config, tuple(interventions), steps),
+        "plot": f"try:\n{plot}\nexcept ImportError:\n{NUMBERS_RACE if race else NUMBERS}",
+    }
     return v4.new_notebook(
         cells=[
-            v4.new_markdown_cell(about, id="about"),
-            *(v4.new_code_cell(source, id=name) for name, source in [*cells.items(), ("plot", plot)]),
+            v4.new_markdown_cell("\n\n".join(about), id="about"),
+            *(v4.new_code_cell(source, id=name.replace(".", "-")) for name, source in code.items()),
         ],
         metadata={
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -91,19 +103,323 @@ def notebook(
 
 
 def weights(run: Run) -> bytes:
-    """The model's state dict as a file, for `torch.load(…, weights_only=True)`."""
+    """The model's state dict as a file for `torch.load(…, weights_only=True)`."""
     file = io.BytesIO()
-    torch.save(run.snapshot().state, file)  # a snapshot holds copies: of a view torch.save would write all it views
+    torch.save(run.snapshot().state, file)  # of copies: with a view torch.save would write all that it is a view of
     return file.getvalue()
 
 
 def curve_csv(runs: Mapping[str, Run]) -> str:
-    """The histories as a table with the columns run, step, data, metric and value, to the last digit."""
+    """The histories of runs as a table with the columns run, step, data, metric and value, to the last digit."""
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
     table.writerow(("run", "step", "data", "metric", "value"))
     for name, run in runs.items():
         for step, scores in run.history:
-            for data, measured in scores.items():
-                table.writerows((name, step, data, metric, repr(value)) for metric, value in measured.items())
+            for data, values in scores.items():
+                table.writerows((name, step, data, metric, repr(value)) for metric, value in values.items())
     return file.getvalue()
+
+
+# ---- the first and the last lines ------------------------------------------------------------------------------------
+
+TRAIN = """run = replay(config, interventions, {steps})
+history = [(record.step, record.scores) for record in run.history]"""
+
+TRAIN_RACE = """runs = {{name: replay(config, interventions, {steps}) for name, config in configs.items()}}
+history = {{name: [(record.step, record.scores) for record in run.history] for name, run in runs.items()}}"""
+
+PRINT = """if __name__ == "__main__":
+    for record in run.history:
+        print(json.dumps({"step": record.step, **record.scores}))"""
+
+PRINT_RACE = """if __name__ == "__main__":
+    for name, run in runs.items():
+        for record in run.history:
+            print(json.dumps({"run": name, "step": record.step, **record.scores}))"""
+
+PLOT = """from matplotlib import pyplot
+
+for metric in run.metrics:
+    pyplot.figure()
+    for data in history[0][1]:
+        curve = [scores[data].get(metric.name, float("nan")) for _, scores in history]
+        pyplot.plot([step for step, _ in history], curve, label=data)
+    pyplot.xlabel("step")
+    pyplot.ylabel(metric.name)
+    pyplot.legend()
+pyplot.show()"""
+
+PLOT_RACE = """from matplotlib import pyplot
+
+for metric in dict.fromkeys(metric for run in runs.values() for metric in run.metrics):
+    pyplot.figure()
+    for name, run in runs.items():
+        for data in history[name][0][1]:
+            curve = [scores[data].get(metric.name, float("nan")) for _, scores in history[name]]
+            pyplot.plot([step for step, _ in history[name]], curve, label=f"{name}, {data}")
+    pyplot.xlabel("step")
+    pyplot.ylabel(metric.name)
+    pyplot.legend()
+pyplot.show()"""
+
+NUMBERS = """    for record in history:
+        print(*record)"""
+
+NUMBERS_RACE = """    for name in history:
+        for record in history[name]:
+            print(name, *record)"""
+
+
+def titled(config: Configs, steps: int, language: Language) -> str:
+    """What it is, in one line: the model, the settings that are not its defaults, and how long it trains."""
+    what = ", ".join(config) if isinstance(config, Mapping) else in_short(config)
+    return {
+        "zh": f"{what}，{steps} 步：模型、数据与训练都在这一个文件里",
+        "en": f"{what}, {steps} steps: the model, its data and its training in one file",
+    }[language]
+
+
+def explained(language: Language) -> list[str]:
+    """How it relates to the page, in one sentence or two."""
+    return {
+        "zh": ["这里训练的就是页面上的那段程序：在同一台机器上，用同样版本的软件包，每个数字都与页面完全相同。"],
+        "en": [
+            "It trains with the page's own code: on the same machine and with the same versions, every number is the page's."
+        ],
+    }[language]
+
+
+def installation(collection: Collection) -> str:
+    """The command that installs what the program needs, in the versions that are running now."""
+    packages = {PIP_NAMES.get(package, package) for package in collection.packages()}
+    return " ".join(["pip install", *map(pinned, sorted(packages, key=lambda name: (name != "torch", name.lower())))])
+
+
+def pinned(package: str) -> str:
+    try:
+        return f"{package}=={version(package).partition('+')[0]}"  # without the build, as of 2.13.0+cpu
+    except PackageNotFoundError:
+        return package
+
+
+def escaped(line: str) -> str:
+    """The line as it can stand in a docstring."""
+    return line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+
+
+def training(config: Configs, interventions: tuple[Intervention, ...], steps: int) -> str:
+    """The config and the interventions, written out, and what trains them."""
+    if isinstance(config, Mapping):
+        entries = [f"{literal(name)}: {construction(each, 4)}" for name, each in config.items()]
+        chosen, train = f"configs = {stacked('{', entries, '}')}", TRAIN_RACE
+    else:
+        chosen, train = f"config = {construction(config)}", TRAIN
+    made = [f"Intervention({step}, {literal(name)}, {literal(value, 4)})" for step, name, value in interventions]
+    changed = f"interventions = {stacked('(', made, ')') if made else '()'}"
+    return "\n".join([banner("the run"), "", chosen, changed, train.format(steps=literal(steps))])
+
+
+# ---- values as literals ----------------------------------------------------------------------------------------------
+
+
+def construction(config: Config, indent: int = 0) -> str:
+    """The call that makes the config, with every field; `indent` characters in, where it takes several lines."""
+    values = {field.name: getattr(config, field.name) for field in fields(config) if field.init}
+    return stacked(
+        f"{type(config).__name__}(", [f"{name}={literal(value, indent + 4)}" for name, value in values.items()], ")", indent
+    )
+
+
+def in_short(config: Config) -> str:
+    """The call with the fields that are not at their defaults, cut where it is long."""
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    changed = [f"{field.name}={literal(values[field.name])}" for field in fields(config) if values[field.name] != field.default]
+    return f"{type(config).__name__}({', '.join(changed)})"
+
+
+def stacked(opening: str, entries: list[str], closing: str, indent: int = 0) -> str:
+    """The entries in brackets, one on a line."""
+    return "\n".join([opening, *(f"{' ' * (indent + 4)}{entry}," for entry in entries), f"{' ' * indent}{closing}"])
+
+
+def literal(value: Any, indent: int = 0) -> str:
+    """The value as Python writes it, exact to the last digit; `indent` characters in, where it takes several lines.
+
+    Raises:
+        ValueError: the value is not made of None, truth values, numbers, strings, tuples, lists and dicts.
+    """
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    if isinstance(value, float):
+        return repr(float(value)) if math.isfinite(value) else f'float("{value}")'
+    if isinstance(value, int):
+        return repr(int(value))
+    if type(value) is str:
+        text = repr(value)
+        return f'"{text[1:-1]}"' if text.startswith("'") and '"' not in text else text
+    if type(value) is dict:
+        return bracketed("{", [f"{literal(key)}: {literal(each, indent + 4)}" for key, each in value.items()], "}", indent)
+    if type(value) in (tuple, list):
+        items = [literal(item, indent + 4) for item in value]
+        if isinstance(value, list):
+            return bracketed("[", items, "]", indent)
+        return f"({items[0]},)" if len(items) == 1 else bracketed("(", items, ")", indent)
+    raise ValueError(f"cannot be written into a script: {value!r}")
+
+
+def bracketed(opening: str, items: list[str], closing: str, indent: int) -> str:
+    """The items in brackets on one line, or on as many as WIDTH asks for."""
+    rows = [""]
+    for item in items:
+        if rows[-1] and indent + 4 + len(rows[-1]) + len(item) >= WIDTH:
+            rows.append("")
+        rows[-1] += f"{item}, "
+    rows = [row.rstrip() for row in rows]
+    if len(rows) == 1 and indent + len(rows[0]) < WIDTH - 40:  # the rest of the line is for a name
+        return f"{opening}{rows[0].removesuffix(',')}{closing}"
+    return "\n".join([opening, *(f"{' ' * (indent + 4)}{row}" for row in rows), f"{' ' * indent}{closing}"])
+
+
+# ---- reading a module ------------------------------------------------------------------------------------------------
+
+
+class Import(NamedTuple):
+    """`import module`, or `from module import name`, with `as alias` where there is one."""
+
+    module: str
+    name: str = ""
+    alias: str = ""
+
+    @property
+    def binds(self) -> str:
+        """The name that it defines where it stands."""
+        return self.alias or self.name or self.package
+
+    @property
+    def package(self) -> str:
+        return self.module.partition(".")[0]
+
+
+class Statement(NamedTuple):
+    """One statement of a module's top level."""
+
+    text: str  # with its decorators, its trailing comment and the comment lines right above it
+    binds: frozenset[str]  # the names that it defines
+    uses: frozenset[str]  # the names of the module that it needs
+    imports: tuple[Import, ...]  # made inside of it, when it runs
+    is_definition: bool  # of a function or a class
+    paragraph: int  # those of the same one stand together without an empty line
+    heading: str  # the comment that heads this part of the module, or nothing
+
+
+class Source(NamedTuple):
+    """A module, read."""
+
+    docstring: str
+    statements: list[Statement]
+    imports: dict[str, list[Import]]  # at its top level, by the name that they define
+    typing: set[Import]  # those of them that only a type checker makes
+
+
+@lru_cache(maxsize=256)
+def read(module: str) -> Source:
+    """The statements and imports of a module, without running it.
+
+    Raises:
+        ValueError: its source is not at hand.
+    """
+    spec = find_spec(module)
+    if spec is None or not spec.has_location or spec.origin is None:
+        raise ValueError(f"the source of {module} is not at hand")
+    text = Path(spec.origin).read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    lines = text.splitlines()
+    source = Source(ast.get_docstring(tree) or "", [], {}, set())
+    end, paragraph, heading = 0, 0, ""  # of the statement before
+    for node in tree.body:
+        start = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))]) - 1
+        between, end = lines[end:start], node.end_lineno or node.lineno
+        apart = max((number for number, line in enumerate(between, start=1) if not line.strip()), default=0)
+        heading = next((line for line in reversed(between[:apart]) if line.startswith("# --")), heading)
+        paragraph += apart > 0
+        if isinstance(node, ast.Import | ast.ImportFrom) or is_for_typing(node):
+            found = list(imports_in(node))
+            source.typing.update(found if is_for_typing(node) else ())
+            for each in found:
+                source.imports.setdefault(each.binds, []).append(each)
+        elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):  # no docstring
+            bare = "\n".join(lines[start:end])
+            source.statements.append(
+                Statement(
+                    "\n".join([*between[apart:], bare]), *names_of(symtable(bare, module, "exec")),
+                    tuple(imports_in(node)), hasattr(node, "body"), paragraph, heading,
+                )
+            )  # fmt: skip
+    return source
+
+
+def is_for_typing(node: ast.AST) -> bool:
+    """Whether a statement is `if TYPE_CHECKING:` with nothing but imports."""
+    return (
+        isinstance(node, ast.If)
+        and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        and all(isinstance(each, ast.Import | ast.ImportFrom) for each in [*node.body, *node.orelse])
+    )
+
+
+def imports_in(statement: ast.AST) -> Iterator[Import]:
+    """Every import in a statement, however deep; `find_spec("package")` counts as one."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Import):
+            yield from (Import(each.name, "", each.asname or "") for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (Import(node.module or "", each.name, each.asname or "") for each in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("find_spec"):
+            yield from (Import(each.value) for each in node.args if isinstance(each, ast.Constant))
+
+
+def names_of(table: SymbolTable) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that a statement defines for its module, and those that it needs of it or of Python."""
+    symbols = table.get_symbols()
+    binds = {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
+    uses = {symbol.get_name() for symbol in symbols if symbol.is_referenced()}
+    inner = list(table.get_children())
+    while inner:
+        scope = inner.pop()
+        uses |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}
+        inner += scope.get_children()
+    return frozenset(binds), frozenset(uses)
+
+
+# ---- collecting what a run reaches -----------------------------------------------------------------------------------
+
+
+class Collection:
+    """The statements and imports that some definitions need, and those that they need in turn."""
+
+    def __init__(self, packages: set[str]):
+        self.own = packages  # what is cut out of them; everything else is imported
+        self.kept: dict[str, set[int]] = {}  # by module, the statements
+        self.imports: set[Import] = set()
+        self.typing: set[Import] = set()  # those of them that only annotations need
+        self.meanings: dict[str, str] = dict.fromkeys(OWN_NAMES, "the script's own lines")  # of the names, whose they are
+        self.python: dict[str, str] = {}  # Python's own names, by who needs them
+
+    def need(self, module: str, name: str) -> None:
+        """Add what `name` means in `module`."""
+        source = read(module)
+        places = [number for number, statement in enumerate(source.statements) if name in statement.binds]
+        for number in places:
+            self.keep(module, number)
+        for each in source.imports.get(name, []):
+            if each.package in self.own:
+                self.need(each.module, each.name)
+            else:
+                self.claim(name, ast_of(each))
+                (self.typing if each in source.typing else self.imports).add(each)
+        if not places and name not in source.imports:
+            if not hasattr(builtins, name):
+                raise ValueError(f"{module} neither defines nor imports {name!r}, which it needs")
+            self.python[name] = module
+        if self.python.keys() & self.meanings.keys()

@@ -20,7 +20,7 @@ from core.convolution import output_size
 from core.data.digits import CLASSES, SIDE, Digits, load, place_at_random, shift
 from core.initialisation import draw_he, empty
 from core.optimizers import OPTIMIZERS, Optimizer
-from core.training import ACCURACY, LOSS, Metric, Scores
+from core.training import ACCURACY, LOSS, Metric, Scores, classified
 
 POOLINGS = ("max", "average", "none")
 CANVAS = 16  # side of what the network sees: wide enough that two poolings of every kernel and stride fit
@@ -172,15 +172,22 @@ def learnable_parameters(kind: str, channels: int, kernel: int) -> int:
 
 
 def shift_response(
-    maps: Tensor, kind: str, kernel: int, stride: int, shifts: Iterable[int] = range(4), weight: Tensor | None = None
+    maps: Tensor,
+    kind: str,
+    kernel: int,
+    stride: int,
+    shifts: Iterable[int] = range(4),
+    weight: Tensor | None = None,
+    down: int = 0,
 ) -> Tensor:
     """How much the pooled maps change when the input moves right: ‖pool(shift(x)) − pool(x)‖ / ‖pool(x)‖, (shifts,).
 
-    0 is no change; the maps (…, H, W) should be empty for as many columns at the right as they move. `kind` "none"
-    is the strided convolution of `pool`; for a trained one, see `network_responses`.
+    0 is no change; the maps (…, H, W) should be empty for as many columns at the right as they move, and for as many
+    rows below as they move `down`. `kind` "none" is the strided convolution of `pool`; for a trained one, see
+    `network_responses`.
     """
     still = pool(maps, kind, kernel, stride, weight).output
-    moved = [pool(shift(maps, right, 0), kind, kernel, stride, weight).output for right in shifts]
+    moved = [pool(shift(maps, right, down), kind, kernel, stride, weight).output for right in shifts]
     return torch.stack([relative_change(still, each) for each in moved])
 
 
@@ -248,8 +255,8 @@ class PoolingLearner:
     def evaluate(self) -> Scores:
         """Loss and accuracy on training digits placed as in training, and on held-out digits that are shifted."""
         digits = measured_digits(self.config.train_on, self.config.shift)
-        train = measure(self.network(digits.train_images).scores, digits.train_labels)
-        return {"train": train, "test": measure(self.network(digits.test_images).scores, digits.test_labels)}
+        train = classified(self.network(digits.train_images).scores, digits.train_labels)
+        return {"train": train, "test": classified(self.network(digits.test_images).scores, digits.test_labels)}
 
     def state(self) -> dict[str, Tensor]:
         return self.network.state_dict()
@@ -286,14 +293,6 @@ def measured_digits(train_on: str, largest: int) -> Digits:
     return Digits(train_images, digits.train_labels[chosen], test_images, digits.test_labels)
 
 
-def measure(scores: Tensor, labels: Tensor) -> dict[str, float]:
-    """Mean cross-entropy of the scores (B, 10) and the share that is right."""
-    return {
-        LOSS.name: F.cross_entropy(scores, labels).item(),
-        ACCURACY.name: (scores.argmax(1) == labels).float().mean().item(),
-    }
-
-
 def race(config: PoolingConfig) -> dict[str, PoolingConfig]:
     """The same network with each kind of pooling."""
     return {kind: replace(config, pooling=kind) for kind in POOLINGS}
@@ -314,13 +313,13 @@ def trace(config: PoolingConfig, state: dict[str, Tensor], images: Tensor) -> Tr
 
 @torch.no_grad()
 def network_responses(
-    config: PoolingConfig, state: dict[str, Tensor], image: Tensor, shifts: Iterable[int] = range(4)
+    config: PoolingConfig, state: dict[str, Tensor], image: Tensor, shifts: Iterable[int] = range(4), down: int = 0
 ) -> dict[str, Tensor]:
     """How much each stage of a trained network changes when the image (1, 16, 16) moves right, (shifts,) per stage.
 
     As `shift_response`, with learned weights throughout: "maps1", "pooled1", "maps2", "pooled2", "hidden", "scores".
     """
-    images = torch.stack([image, *(shift(image, right, 0) for right in shifts)])
+    images = torch.stack([image, *(shift(image, right, down) for right in shifts)])
     stages = trace(config, state, images)._asdict()
     return {
         name: torch.stack([relative_change(stage[0], moved) for moved in stage[1:]])

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from core.config import Config, check, limits_of
 
 torch.set_num_threads(1)  # two threads gain nothing at these sizes and lose a lot when the other core is busy
 
-DENSE_STEPS = 32  # every one of the first steps is evaluated, then ever fewer …
+DENSE_STEPS = 16  # every one of the first steps is evaluated, then ever fewer …
 SPARSEST = 64  # … but never less than one step in so many
 SNAPSHOTS = 48  # kept per run; when they are full every second one goes
 SNAPSHOT_BYTES = 1_000_000  # and never more than this in total, unless four are more
@@ -34,6 +35,15 @@ class Metric(NamedTuple):
 
 LOSS = Metric("Loss")
 ACCURACY = Metric("Accuracy", better="higher", unit="%")
+
+
+def classified(scores: Tensor, labels: Tensor) -> dict[str, float]:
+    """LOSS and ACCURACY of a classifier: mean cross-entropy of the scores (B, classes), and the share that is right."""
+    return {
+        LOSS.name: F.cross_entropy(scores, labels).item(),
+        ACCURACY.name: (scores.argmax(1) == labels).float().mean().item(),
+    }
+
 
 Scores = dict[str, dict[str, float]]  # {"train": {"Loss": 0.3, …}, "test": {…}}
 
@@ -83,9 +93,13 @@ class Snapshot(NamedTuple):
 
 
 class Run:
-    """One training run. Equal configs and interventions give bit-equal histories, however the slices fall."""
+    """One training run. Equal configs and interventions give bit-equal histories, however the slices fall.
 
-    def __init__(self, config: Config):
+    Args:
+        planned: interventions to make by itself when their step is reached: those of a run that is to be repeated.
+    """
+
+    def __init__(self, config: Config, planned: Iterable[Intervention] = ()):
         self.config = config
         self.generator = torch.Generator().manual_seed(config.seed)
         self.learner: Learner = config.build(self.generator)  # type: ignore[attr-defined]
@@ -95,21 +109,25 @@ class Run:
         self.history: list[Record] = []
         self.interventions: list[Intervention] = []
         self.snapshots: list[Snapshot] = []
+        self.planned = sorted(planned, key=lambda intervention: intervention.step)
         self.evaluate()
+        self._make_planned()
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         return self.learner.metrics
 
-    def step(self) -> None:
-        """Do exactly one update, and evaluate where the step is due; nothing once the loss has diverged."""
+    def step(self, measure: bool = False) -> None:
+        """Do exactly one update, evaluate where the step is due or `measure` asks, then make what is planned for it;
+        nothing once the loss has diverged."""
         if self.diverged:
             return
         loss = self.learner.update(self.learning_rate)
         self.steps += 1
         self.diverged = not abs(loss) < EXPLODED  # also true for NaN
-        if self.diverged or is_due(self.steps):
+        if self.diverged or measure or is_due(self.steps):
             self.evaluate()
+        self._make_planned()
 
     def advance(self, seconds: float, limit: float = math.inf) -> None:
         """Train for a time slice, at least one step, up to `limit` steps in total."""
@@ -120,7 +138,14 @@ class Run:
                 break
 
     def intervene(self, name: str, value: Any) -> None:
-        """Change the learning rate, or what the learner allows; recorded with its step so that it can be replayed."""
+        """Change the learning rate, or what the learner allows; recorded with its step so that it can be replayed.
+
+        What a person changes by hand is no longer changed by plan.
+        """
+        self._make(name, value)
+        self.planned = [intervention for intervention in self.planned if intervention.name != name]
+
+    def _make(self, name: str, value: Any) -> None:
         made = self.interventions
         if name == "learning_rate":
             check(name, value, limits_of(type(self.config))[name])
@@ -129,6 +154,11 @@ class Run:
         else:
             self.learner.intervene(name, value)
         self.interventions = [*made, Intervention(self.steps, name, value)]
+
+    def _make_planned(self) -> None:
+        while self.planned and self.planned[0].step <= self.steps:
+            _, name, value = self.planned.pop(0)
+            self._make(name, value)
 
     def evaluate(self) -> None:
         """Measure, and remember the measures and the weights."""
@@ -144,10 +174,11 @@ class Run:
 
 
 class Race:
-    """Several runs advanced by equal steps within one slice; often only one."""
+    """Several runs advanced by equal steps within one slice; often only one. `planned` is made in each of them."""
 
-    def __init__(self, configs: Mapping[str, Config]):
-        self.runs = {name: Run(config) for name, config in configs.items()}
+    def __init__(self, configs: Mapping[str, Config], planned: Iterable[Intervention] = ()):
+        planned = tuple(planned)
+        self.runs = {name: Run(config, planned) for name, config in configs.items()}
 
     @property
     def configs(self) -> dict[str, Config]:
@@ -156,6 +187,11 @@ class Race:
     @property
     def steps(self) -> int:
         return max(run.steps for run in self.runs.values())
+
+    @property
+    def leader(self) -> Run:
+        """The run that has come furthest; of several the first."""
+        return max(self.runs.values(), key=lambda run: run.steps)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -172,9 +208,9 @@ class Race:
         """Whether no run can go on."""
         return len(self.diverged) == len(self.runs)
 
-    def step(self) -> None:
+    def step(self, measure: bool = False) -> None:
         for run in self.runs.values():
-            run.step()
+            run.step(measure)
 
     def advance(self, seconds: float, limit: float = math.inf) -> None:
         """Train all runs for a time slice, at least one step each, up to `limit` steps."""
@@ -190,7 +226,7 @@ class Race:
 
 
 def is_due(step: int) -> bool:
-    """Whether a step is evaluated: all at first, then sixteen for each doubling, then one in SPARSEST."""
+    """Whether a step is evaluated: all at first, then eight for each doubling, then one in SPARSEST."""
     interval = 1
     while interval * DENSE_STEPS <= step and interval < SPARSEST:
         interval *= 2
@@ -204,11 +240,7 @@ def thin(snapshots: list[Snapshot]) -> list[Snapshot]:
 
 def replay(config: Config, interventions: tuple[Intervention, ...] = (), steps: int = 0) -> Run:
     """Train a fresh run to `steps`, making each intervention again where it was made."""
-    run = Run(config)
-    pending = sorted(interventions, key=lambda intervention: intervention.step)
-    while True:
-        while pending and pending[0].step <= run.steps:
-            run.intervene(*pending.pop(0)[1:])
-        if run.steps >= steps or run.diverged:
-            return run
+    run = Run(config, interventions)
+    while run.steps < steps and not run.diverged:
         run.step()
+    return run

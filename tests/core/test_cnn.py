@@ -408,6 +408,13 @@ def test_drawings_lose_their_place_size_and_thickness():
         assert torch.corrcoef(torch.stack([image.flatten(), prepared.flatten()]))[0, 1] > 0.9
 
 
+def test_a_straight_line_stays_as_thick_at_its_ends():
+    canvas = torch.zeros(120, 120)
+    canvas[10:110, 55:63] = 1
+    image = prepare_drawing(canvas, CNNConfig())[0, 0]
+    assert torch.equal(image, image[4].expand(8, 8)) and image[4, 3:5].min() == 1
+
+
 def test_drawings_for_the_other_data():
     plain = prepare_drawing(stroke(10), CNNConfig())
     upsampled = prepare_drawing(stroke(10), CNNConfig(data="upsampled"))

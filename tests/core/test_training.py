@@ -326,7 +326,7 @@ def test_the_schedule_of_evaluations():
     gaps = [b - a for a, b in pairwise(due)]
     assert gaps == sorted(gaps) and max(gaps) == SPARSEST
     for low in (32, 64, 128, 256, 512):
-        assert sum(low < step <= 2 * low for step in due) == 16
+        assert sum(low < step <= 2 * low for step in due) == DENSE_STEPS // 2
 
 
 def test_the_history_follows_the_schedule():

@@ -1,0 +1,149 @@
+"""What only a browser shows: cold deep links, the running panel, drawing, themes, and nothing fetched from outside."""
+
+import pytest
+from conftest import ARTIFACTS
+
+from pages.ui.lessons import LESSONS
+
+STEMS = [lesson.stem for lesson in LESSONS]
+MARK = """() => {
+  const nodes = [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg, [data-testid=stVegaLiteChart] canvas')];
+  const find = (node) => [...node.querySelectorAll('*')].flatMap((n) => n.shadowRoot ? [...n.shadowRoot.querySelectorAll('.figure canvas')] : []);
+  const all = [...nodes, ...find(document.body)];
+  const old = all.map((node) => node.__seen === true);
+  all.forEach((node) => { node.__seen = true; });
+  return old;
+}"""
+
+
+def metric(page, label):
+    return (
+        page.locator("[data-testid=stMetric]")
+        .filter(has_text=label)
+        .locator("[data-testid=stMetricValue]")
+        .first.inner_text()
+    )
+
+
+def steps(page):
+    return int(metric(page, "Step"))
+
+
+def button(page, key):
+    return page.locator(f".st-key-{key} button").first
+
+
+def wait_until(page, condition, seconds=30):
+    for _ in range(int(seconds / 0.2)):
+        if condition():
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError("waited in vain")
+
+
+def test_a_cold_deep_link_opens_its_lesson(fresh_port, visit):
+    page = visit(fresh_port, "/cnn?cnn_kernel=5&lang=en")
+    page.wait_for_selector(".st-key-cnn_kernel")
+    page.wait_for_selector(".st-key-cnn_play")
+    assert page.locator("h1").first.inner_text() == "Convolutional network"
+    assert page.locator(".st-key-cnn_kernel [role=slider]").get_attribute("aria-valuenow") == "5"
+    sidebar = page.locator("[data-testid=stSidebarNav]").inner_text()
+    assert "Course map" in sidebar and "Convolution" in sidebar
+    assert "home" not in sidebar and "streamlit app" not in sidebar
+    assert page.locator("[role=dialog]").count() == 0
+    assert "cnn_kernel=5" in page.url
+    assert not page.problems
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_play_grows_the_curve_until_pause(port, visit, stem):
+    page = visit(port, f"/{stem}?lang=en")
+    page.wait_for_selector(f".st-key-{stem}_play")
+    button(page, f"{stem}_play").click()
+    wait_until(page, lambda: steps(page) > 5)
+    page.evaluate(MARK)
+    seen = steps(page)
+    wait_until(page, lambda: steps(page) > seen + 5)
+    kept = page.evaluate(MARK)
+    assert kept and all(kept), "a chart or figure was created anew while training"
+    assert page.locator("[data-testid=stVegaLiteChart] path").count() > 0
+    button(page, f"{stem}_play").click()
+    page.wait_for_timeout(1500)
+    paused = steps(page)
+    page.wait_for_timeout(1000)
+    assert steps(page) == paused > 0
+    assert not page.problems
+
+
+def test_a_slider_answers_while_training_and_the_run_goes_on_afresh(port, visit):
+    page = visit(port, "/cnn?lang=en")
+    page.wait_for_selector(".st-key-cnn_play")
+    button(page, "cnn_play").click()
+    wait_until(page, lambda: steps(page) > 60)
+    before = steps(page)
+    slider = page.locator(".st-key-cnn_kernel [role=slider]")
+    slider.focus()
+    slider.press("ArrowRight")
+    wait_until(page, lambda: steps(page) < before)
+    wait_until(page, lambda: steps(page) > 5)
+    assert "cnn_kernel=4" in page.url
+    assert not page.problems
+
+
+def test_the_language_switch_keeps_the_sliders_and_the_run(port, visit):
+    page = visit(port, "/cnn?lang=en&cnn_kernel=5")
+    button(page, "cnn_step").click()
+    wait_until(page, lambda: steps(page) == 1)
+    page.locator(".st-key-lang button", has_text="中文").click()
+    page.wait_for_selector("h1:has-text('卷积神经网络')")
+    assert page.locator(".st-key-cnn_kernel [role=slider]").get_attribute("aria-valuenow") == "5"
+    assert metric(page, "步数") == "1"
+    assert "lang=zh" in page.url
+
+
+@pytest.mark.parametrize(("locale", "word"), [("zh-CN", "课程地图"), ("de-DE", "Course map")])
+def test_the_browser_chooses_the_language(port, visit, locale, word):
+    page = visit(port, "/", locale=locale)
+    page.wait_for_selector(f"[data-testid=stSidebarNav]:has-text('{word}')")
+    assert not page.problems
+
+
+def test_play_has_a_key(port, visit):
+    page = visit(port, "/cnn?lang=en")
+    page.wait_for_selector(".st-key-cnn_play")
+    page.wait_for_timeout(1000)
+    page.keyboard.press("p")
+    wait_until(page, lambda: steps(page) > 3)
+    page.keyboard.press("p")
+
+
+def test_leaving_a_page_pauses_it(port, visit):
+    page = visit(port, "/cnn?lang=en")
+    page.wait_for_selector(".st-key-cnn_play")
+    button(page, "cnn_play").click()
+    wait_until(page, lambda: steps(page) > 3)
+    page.locator("[data-testid=stSidebarNav] a", has_text="Course map").click()
+    page.wait_for_selector("h1:has-text('Deep learning')")
+    page.locator("[data-testid=stSidebarNav] a", has_text="Convolutional network").click()
+    page.wait_for_selector(".st-key-cnn_play")
+    page.wait_for_timeout(1000)
+    there = steps(page)
+    assert there > 3
+    page.wait_for_timeout(1200)
+    assert steps(page) == there
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize("stem", ["", *STEMS])
+def test_no_page_is_wider_than_the_screen(port, visit, stem, width, dark):
+    page = visit(port, f"/{stem}?lang=en", dark=dark, width=width)
+    page.wait_for_timeout(2500)
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{stem or 'home'}-{width}-{'dark' if dark else 'light'}.png", full_page=True)
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0
+    background = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    red = int(background.removeprefix("rgb(").split(",")[0])
+    assert (red < 60) == dark
+    assert not page.problems

@@ -1,0 +1,168 @@
+"""Every lesson in every language, through the entrypoint, as the first visitor and as a returning one."""
+
+import re
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.ui.lessons import GROUPS, LESSONS, find
+from pages.ui.text import LANGUAGES
+
+STEMS = [lesson.stem for lesson in LESSONS]
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+def open_page(stem: str, language: str, **parameters) -> AppTest:
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    app.query_params["lang"] = language
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    app.run()
+    if stem != "home":
+        app.switch_page(f"pages/{stem}.py")
+        app.query_params["lang"] = language
+        for key, value in parameters.items():
+            app.query_params[key] = value
+        app.run()
+    return app
+
+
+def words(app: AppTest) -> str:
+    """All the words that the page shows, labels included."""
+    shown = [element.value for kind in ("title", "subheader", "markdown", "caption") for element in app.get(kind)]
+    for kind in ("slider", "select_slider", "toggle", "button", "metric", "selectbox", "number_input"):
+        shown += [element.label for element in app.get(kind)]
+    return "\n".join(str(text) for text in shown if not str(text).lstrip().startswith("<style"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("stem", ["home", *STEMS])
+def test_the_page_shows_in_its_language(stem, language):
+    app = open_page(stem, language)
+    assert not app.exception and not app.error
+    assert not app.warning, [warning.value for warning in app.warning]
+    title = app.title[0].value
+    if stem != "home":
+        assert title == (find(stem).zh if language == "zh" else find(stem).en)
+    text = words(app)
+    if language == "en":
+        left = [line for line in text.splitlines() if CHINESE.search(line)]
+        assert not left, left
+    else:
+        assert len(CHINESE.findall(text)) > 40
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("stem", STEMS)
+def test_one_step_trains(stem, language):
+    app = open_page(stem, language)
+    before = app.session_state[f"{stem}_race"].runs
+    before = {name: run.history[-1] for name, run in before.items()}
+    app.button(key=f"{stem}_step").click().run()
+    assert not app.exception
+    race = app.session_state[f"{stem}_race"]
+    assert race.steps == 1
+    assert next(metric.value for metric in app.metric if metric.label in ("Step", "步数")) == "1"
+    for name, run in race.runs.items():
+        assert run.history[-1].step == 1
+        assert run.history[-1].scores != before[name].scores
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_reset_restarts_the_run_and_defaults_move_the_controls_back(stem):
+    app = open_page(stem, "en", **{f"{stem}_seed": "7"})
+    assert app.session_state["settings"][f"{stem}_seed"] == 7
+    app.button(key=f"{stem}_step").click().run()
+    app.button(key=f"{stem}_reset").click().run()
+    assert app.session_state[f"{stem}_race"].steps == 0
+    assert app.session_state["settings"][f"{stem}_seed"] == 7
+    app.button(key=f"{stem}_defaults").click().run()
+    assert app.session_state["settings"][f"{stem}_seed"] == 0
+    assert not app.exception
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_learning_rate_goes_on_and_another_seed_starts_afresh(stem):
+    app = open_page(stem, "en")
+    app.button(key=f"{stem}_step").click().run()
+    app.select_slider(key=f"{stem}_lr").set_value(0.0002).run()
+    run = next(iter(app.session_state[f"{stem}_race"].runs.values()))
+    assert (run.steps, run.learning_rate) == (1, 0.0002)
+    assert run.interventions == [(1, "learning_rate", 0.0002)]
+    app.number_input(key=f"{stem}_seed").set_value(5).run()
+    run = next(iter(app.session_state[f"{stem}_race"].runs.values()))
+    assert (run.steps, run.config.seed, run.config.learning_rate) == (0, 5, 0.0002)
+    assert any("fresh run" in text.value for text in app.markdown)
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_language_switch_keeps_every_control(stem):
+    app = open_page(stem, "en", **{f"{stem}_seed": "3", f"{stem}_kernel": "2"})
+    app.button(key=f"{stem}_step").click().run()
+    moved = app.slider(key=f"{stem}_kernel").set_value(4).run()
+    before = dict(moved.session_state["settings"])
+    app.segmented_control(key="lang").set_value("zh").run()
+    assert app.title[0].value == find(stem).zh
+    assert dict(app.session_state["settings"]) == before
+    assert app.slider(key=f"{stem}_kernel").value == 4
+    assert app.query_params["lang"] in ("zh", ["zh"])
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_leaving_a_page_pauses_its_run_and_keeps_it(stem):
+    app = open_page(stem, "en")
+    app.button(key=f"{stem}_step").click().run()
+    app.button(key=f"{stem}_play").click().run()
+    assert app.session_state[f"{stem}_playing"]
+    app.switch_page("pages/home.py").run()
+    app.switch_page(f"pages/{stem}.py").run()
+    assert not app.exception
+    assert not app.session_state[f"{stem}_playing"]
+    assert app.session_state[f"{stem}_race"].steps == 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("kernel", "999"), ("kernel", "abc"), ("kernel", ["2", "3"]), ("kernel", ""), ("lr", "nan"), ("seed", "-1")],
+)
+@pytest.mark.parametrize("stem", STEMS)
+def test_bad_parameters_leave_a_note_and_the_default(stem, key, value, language):
+    app = open_page(stem, language, **{f"{stem}_{key}": value})
+    assert not app.exception
+    assert f"{stem}_{key}" in app.warning[0].value
+    settings, defaults = app.session_state["settings"], app.session_state["setting_defaults"]
+    assert settings[f"{stem}_{key}"] == defaults[f"{stem}_{key}"]
+    app.button(key="dismiss_notes").click().run()
+    assert not app.warning
+
+
+def test_unknown_parameters_are_ignored_with_a_note():
+    app = open_page(STEMS[0], "en", colour="red", **{f"{STEMS[0]}_nothing": "1"})
+    assert not app.exception
+    assert "colour" in app.warning[0].value and f"{STEMS[0]}_nothing" in app.warning[0].value
+
+
+def test_an_unknown_language_is_noted():
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    app.query_params["lang"] = "fr"
+    app.run()
+    assert not app.exception and "fr" in app.warning[0].value
+
+
+def test_the_address_holds_what_is_not_default():
+    app = open_page("cnn", "en")
+    assert "cnn_kernel" not in app.query_params
+    app.slider(key="cnn_kernel").set_value(5).run()
+    assert app.query_params["cnn_kernel"] in ("5", ["5"])
+    again = open_page("cnn", "en", cnn_kernel="5")
+    assert again.slider(key="cnn_kernel").value == 5
+    assert again.session_state["cnn_race"].configs == app.session_state["cnn_race"].configs
+
+
+def test_the_registry_is_sound():
+    assert len(set(STEMS)) == len(STEMS)
+    for place, lesson in enumerate(LESSONS):
+        assert lesson.group in GROUPS
+        assert set(lesson.builds_on) <= set(STEMS[:place]), "a lesson builds on earlier ones"
+        assert lesson.zh_sentence and lesson.en_sentence

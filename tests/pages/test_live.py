@@ -1,0 +1,109 @@
+"""The panel's parts that need no browser: turns, address, curves."""
+
+import threading
+import time
+
+import pytest
+
+from core.config import Span
+from core.convolution import ConvolutionConfig
+from core.training import Race
+from pages.ui import charts
+from pages.ui.address import decode, encode
+from pages.ui.turns import Turns
+
+
+def test_turns_are_fair_and_exclusive():
+    turns, order, inside = Turns(), [], []
+
+    def train(name):
+        for _ in range(5):
+            with turns.slice(alive=lambda: None):
+                inside.append(name)
+                assert len(inside) == 1
+                time.sleep(0.002)
+                order.append(name)
+                inside.remove(name)
+
+    threads = [threading.Thread(target=train, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(order) == 15
+    for start in range(3, 12, 3):  # once all three wait, nobody is served twice before the others
+        assert set(order[start : start + 3]) == set("abc")
+
+
+def test_drawing_goes_first_but_does_not_starve_training():
+    turns, trained = Turns(), threading.Event()
+
+    def train():
+        with turns.slice(alive=lambda: None):
+            trained.set()
+
+    with turns.drawing():
+        thread = threading.Thread(target=train)
+        thread.start()
+        assert not trained.wait(0.15)
+    assert trained.wait(5)
+    thread.join()
+    trained.clear()
+    with turns.drawing():  # a page that never stops drawing
+        thread = threading.Thread(target=train)
+        thread.start()
+        assert trained.wait(5)
+    thread.join()
+
+
+def test_who_leaves_the_queue_does_not_block_it():
+    turns = Turns()
+
+    class Click(Exception):
+        pass
+
+    def leave():
+        raise Click
+
+    with turns.drawing(), pytest.raises(Click), turns.slice(alive=leave):
+        pass
+    with turns.slice(alive=lambda: None):
+        assert turns.waiting == 1
+    assert turns.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "limits"),
+    [
+        (3, range(9)), (-1, range(-1, 4)), (0.1 + 0.2, Span(0, 1)), (1e-5, Span(0, 1)), (2.0, Span(0, 9)), (True, None),
+        (False, None), ("max", ("max", "none")), ((1, 2), range(9)), ((0.5, -3.0), None), ((), None), (("a", "b"), ("a", "b")),
+    ],
+)  # fmt: skip
+def test_values_survive_the_address(value, limits):
+    again = decode(encode(value), value, limits)
+    assert again == value and type(again) is type(value)
+
+
+def test_curve_rows_are_the_history_and_stay_small():
+    race = Race({"run": ConvolutionConfig()})
+    for _ in range(100):
+        race.step()
+    race.intervene("learning_rate", 0.001)
+    run = race.runs["run"]
+    rows = charts.curve_rows(race, run.metrics[0]).to_pandas()
+    values = rows[rows.mark == ""]
+    assert list(values.step) == [record.step for record in run.history]
+    assert values.test0.tolist() == pytest.approx([record.scores["test"]["Loss"] for record in run.history])
+    assert rows[rows.mark != ""].step.tolist() == [100]
+    for _ in range(20000):
+        run.history.append(run.history[-1]._replace(step=run.history[-1].step + 50))
+    rows = charts.curve_rows(race, run.metrics[0])
+    assert rows.num_rows * rows.num_columns < 5000
+    assert rows["step"][rows.num_rows - 2].as_py() == run.history[-1].step
+
+
+def test_the_specification_is_built_once():
+    words = charts.Words("step", "training data", "held-out data")
+    first = charts.curve_spec("Loss", "", False, ("run",), words)
+    assert charts.curve_spec("Loss", "", False, ("run",), words) is first
+    assert "data" not in first and "datasets" not in first
