@@ -11,7 +11,6 @@ import builtins
 import csv
 import io
 import math
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
@@ -64,13 +63,13 @@ def script(
     """
     collection, race = collect(config), isinstance(config, Mapping)
     header = [titled(config, steps, language), "", *explained(language), f"    {installation(collection)}"]
-    plot = [f"#     {line}".rstrip() for line in (PLOT_RACE if race else PLOT).splitlines()]
+    imports = import_block({*collection.imports, Import("json")}, collection.typing)
     parts = [
-        '"""' + "\n".join(map(escaped, header)) + '\n"""\n\n' + import_block({*collection.imports, Import("json")}),
+        '"""' + "\n".join(map(escaped, header)) + f'\n"""\n\n{imports}',
         *collection.sections().values(),
         training(config, tuple(interventions), steps),
         PRINT_RACE if race else PRINT,
-        "\n".join(["# With matplotlib:", "#", *plot]),
+        "# With matplotlib:\n#\n" + indented(PLOT_RACE if race else PLOT, "#     "),
     ]
     return "\n\n\n".join(parts) + "\n"
 
@@ -83,12 +82,12 @@ def notebook(
 
     collection, race = collect(config), isinstance(config, Mapping)
     about = [f"# {titled(config, steps, language)}", *explained(language), f"```\n{installation(collection)}\n```"]
-    plot = "\n".join(f"    {line}".rstrip() for line in (PLOT_RACE if race else PLOT).splitlines())
+    plot, numbers = (PLOT_RACE, NUMBERS_RACE) if race else (PLOT, NUMBERS)
     code = {
-        "imports": import_block(collection.imports),
+        "imports": import_block(collection.imports, collection.typing),
         **collection.sections(),
         "training": training(config, tuple(interventions), steps),
-        "plot": f"try:\n{plot}\nexcept ImportError:\n{NUMBERS_RACE if race else NUMBERS}",
+        "plot": f"try:\n{indented(plot)}\nexcept ImportError:\n{indented(numbers)}",
     }
     return v4.new_notebook(
         cells=[
@@ -154,7 +153,7 @@ PLOT_RACE = """from matplotlib import pyplot
 
 for metric in dict.fromkeys(metric for run in runs.values() for metric in run.metrics):
     pyplot.figure()
-    for name, run in runs.items():
+    for name in history:
         for data in history[name][0][1]:
             curve = [scores[data].get(metric.name, float("nan")) for _, scores in history[name]]
             pyplot.plot([step for step, _ in history[name]], curve, label=f"{name}, {data}")
@@ -163,12 +162,12 @@ for metric in dict.fromkeys(metric for run in runs.values() for metric in run.me
     pyplot.legend()
 pyplot.show()"""
 
-NUMBERS = """    for record in history:
-        print(*record)"""
+NUMBERS = """for record in history:
+    print(*record)"""
 
-NUMBERS_RACE = """    for name in history:
-        for record in history[name]:
-            print(name, *record)"""
+NUMBERS_RACE = """for name in history:
+    for record in history[name]:
+        print(name, *record)"""
 
 
 def titled(config: Configs, steps: int, language: Language) -> str:
@@ -181,24 +180,25 @@ def titled(config: Configs, steps: int, language: Language) -> str:
 
 
 def explained(language: Language) -> list[str]:
-    """How it relates to the page, in one sentence or two."""
+    """How it relates to the page."""
     return {
         "zh": ["这里训练的就是页面上的那段程序：在同一台机器上，用同样版本的软件包，每个数字都与页面完全相同。"],
         "en": [
-            "It trains with the page's own code: on the same machine and with the same versions, every number is the page's."
+            "It trains by the page's own code: on the same machine, with the same versions, every number is the page's."
         ],
     }[language]
 
 
 def installation(collection: Collection) -> str:
-    """The command that installs what the program needs, in the versions that are running now."""
-    packages = {PIP_NAMES.get(package, package) for package in collection.packages()}
-    return " ".join(["pip install", *map(pinned, sorted(packages, key=lambda name: (name != "torch", name.lower())))])
+    """The command that installs what the program imports, in the versions that are running now."""
+    names = {PIP_NAMES.get(package, package) for package in collection.packages()}
+    return " ".join(["pip install", *map(pinned, sorted(names, key=lambda name: (name != "torch", name.lower())))])
 
 
 def pinned(package: str) -> str:
+    """The package and its version, without the build: torch==2.13.0 for 2.13.0+cpu."""
     try:
-        return f"{package}=={version(package).partition('+')[0]}"  # without the build, as of 2.13.0+cpu
+        return f"{package}=={version(package).partition('+')[0]}"
     except PackageNotFoundError:
         return package
 
@@ -224,18 +224,16 @@ def training(config: Configs, interventions: tuple[Intervention, ...], steps: in
 
 
 def construction(config: Config, indent: int = 0) -> str:
-    """The call that makes the config, with every field; `indent` characters in, where it takes several lines."""
-    values = {field.name: getattr(config, field.name) for field in fields(config) if field.init}
-    return stacked(
-        f"{type(config).__name__}(", [f"{name}={literal(value, indent + 4)}" for name, value in values.items()], ")", indent
-    )
+    """The call that makes the config, with every field."""
+    arguments = [f"{field.name}={literal(getattr(config, field.name), indent + 4)}" for field in fields(config)]
+    return stacked(f"{type(config).__name__}(", arguments, ")", indent)
 
 
 def in_short(config: Config) -> str:
-    """The call with the fields that are not at their defaults, cut where it is long."""
-    values = {field.name: getattr(config, field.name) for field in fields(config)}
-    changed = [f"{field.name}={literal(values[field.name])}" for field in fields(config) if values[field.name] != field.default]
-    return f"{type(config).__name__}({', '.join(changed)})"
+    """The call with what differs from the defaults, or as much of it as a title holds."""
+    values = {field: getattr(config, field.name) for field in fields(config)}
+    text = ", ".join(f"{field.name}={value!r}" for field, value in values.items() if value != field.default)
+    return f"{type(config).__name__}({text if len(text) < 70 else text[:69] + '…'})"
 
 
 def stacked(opening: str, entries: list[str], closing: str, indent: int = 0) -> str:
@@ -259,16 +257,18 @@ def literal(value: Any, indent: int = 0) -> str:
         text = repr(value)
         return f'"{text[1:-1]}"' if text.startswith("'") and '"' not in text else text
     if type(value) is dict:
-        return bracketed("{", [f"{literal(key)}: {literal(each, indent + 4)}" for key, each in value.items()], "}", indent)
+        items = [f"{literal(key)}: {literal(each, indent + 4)}" for key, each in value.items()]
+        return bracketed("{", "}", items, indent)
     if type(value) in (tuple, list):
         items = [literal(item, indent + 4) for item in value]
-        if isinstance(value, list):
-            return bracketed("[", items, "]", indent)
-        return f"({items[0]},)" if len(items) == 1 else bracketed("(", items, ")", indent)
+        if type(value) is tuple and len(items) == 1:
+            return f"({items[0]},)"
+        opening, closing = ("(", ")") if type(value) is tuple else ("[", "]")
+        return bracketed(opening, closing, items, indent)
     raise ValueError(f"cannot be written into a script: {value!r}")
 
 
-def bracketed(opening: str, items: list[str], closing: str, indent: int) -> str:
+def bracketed(opening: str, closing: str, items: list[str], indent: int) -> str:
     """The items in brackets on one line, or on as many as WIDTH asks for."""
     rows = [""]
     for item in items:
@@ -300,6 +300,12 @@ class Import(NamedTuple):
     def package(self) -> str:
         return self.module.partition(".")[0]
 
+    @property
+    def line(self) -> str:
+        """The statement alone."""
+        alias = f" as {self.alias}" if self.alias else ""
+        return f"from {self.module} import {self.name}{alias}" if self.name else f"import {self.module}{alias}"
+
 
 class Statement(NamedTuple):
     """One statement of a module's top level."""
@@ -308,7 +314,7 @@ class Statement(NamedTuple):
     binds: frozenset[str]  # the names that it defines
     uses: frozenset[str]  # the names of the module that it needs
     imports: tuple[Import, ...]  # made inside of it, when it runs
-    is_definition: bool  # of a function or a class
+    is_block: bool  # a function, a class: it stands apart from the others
     paragraph: int  # those of the same one stand together without an empty line
     heading: str  # the comment that heads this part of the module, or nothing
 
@@ -319,7 +325,7 @@ class Source(NamedTuple):
     docstring: str
     statements: list[Statement]
     imports: dict[str, list[Import]]  # at its top level, by the name that they define
-    typing: set[Import]  # those of them that only a type checker makes
+    typing: set[Import]  # those of them that only a type checker follows
 
 
 @lru_cache(maxsize=256)
@@ -376,7 +382,7 @@ def imports_in(statement: ast.AST) -> Iterator[Import]:
         elif isinstance(node, ast.ImportFrom):
             yield from (Import(node.module or "", each.name, each.asname or "") for each in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("find_spec"):
-            yield from (Import(each.value) for each in node.args if isinstance(each, ast.Constant))
+            yield from (Import(str(each.value)) for each in node.args if isinstance(each, ast.Constant))
 
 
 def names_of(table: SymbolTable) -> tuple[frozenset[str], frozenset[str]]:
@@ -395,31 +401,172 @@ def names_of(table: SymbolTable) -> tuple[frozenset[str], frozenset[str]]:
 # ---- collecting what a run reaches -----------------------------------------------------------------------------------
 
 
+def collect(config: Configs) -> Collection:
+    """All that one run, or a race, of these configs needs: the training loop and what the configs build.
+
+    Raises:
+        ValueError: as of `script`.
+    """
+    kinds = [type(each) for each in (config.values() if isinstance(config, Mapping) else [config])]
+    if not kinds:
+        raise ValueError("no config to write a script of")
+    home = replay.__module__
+    collection = Collection({module.partition(".")[0] for module in (home, *(kind.__module__ for kind in kinds))})
+    for module, name in [(home, "replay"), (home, "Intervention"), *((k.__module__, k.__qualname__) for k in kinds)]:
+        collection.need(module, name)
+    if hidden := sorted(collection.python.keys() & collection.meanings.keys()):
+        name = hidden[0]
+        raise ambiguous(name, f"Python for {collection.python[name]}", collection.meanings[name])
+    return collection
+
+
 class Collection:
-    """The statements and imports that some definitions need, and those that they need in turn."""
+    """Statements and imports of modules: those that are asked for, and all that they need in turn."""
 
     def __init__(self, packages: set[str]):
-        self.own = packages  # what is cut out of them; everything else is imported
-        self.kept: dict[str, set[int]] = {}  # by module, the statements
+        self.own = packages  # whose definitions are cut out; what lies in other packages is imported
+        self.kept: dict[str, set[int]] = {}  # the statements, by module
         self.imports: set[Import] = set()
-        self.typing: set[Import] = set()  # those of them that only annotations need
-        self.meanings: dict[str, str] = dict.fromkeys(OWN_NAMES, "the script's own lines")  # of the names, whose they are
-        self.python: dict[str, str] = {}  # Python's own names, by who needs them
+        self.typing: set[Import] = set()  # needed by a type checker only
+        self.meanings = dict.fromkeys(OWN_NAMES, "the script's last lines") | {"json": "import json"}  # of the names
+        self.python: dict[str, str] = {}  # names that Python defines, and a module that needs each
 
     def need(self, module: str, name: str) -> None:
-        """Add what `name` means in `module`."""
+        """Add what `name` means in `module`, and all that this needs.
+
+        Raises:
+            ValueError: the name is not defined there, or has already been added with another meaning.
+        """
         source = read(module)
         places = [number for number, statement in enumerate(source.statements) if name in statement.binds]
+        imports = source.imports.get(name, [])
         for number in places:
             self.keep(module, number)
-        for each in source.imports.get(name, []):
-            if each.package in self.own:
+        for each in imports:
+            if each.package not in self.own:
+                self.claim(name, each.line if each.name or each.alias else f"import {name}")
+                (self.typing if each in source.typing else self.imports).add(each)
+            elif each.name and not each.alias:
                 self.need(each.module, each.name)
             else:
-                self.claim(name, ast_of(each))
-                (self.typing if each in source.typing else self.imports).add(each)
-        if not places and name not in source.imports:
+                raise ValueError(f"{module}: {each.line} cannot be cut out; import the names as they are")
+        if not places and not imports:
             if not hasattr(builtins, name):
                 raise ValueError(f"{module} neither defines nor imports {name!r}, which it needs")
             self.python[name] = module
-        if self.python.keys() & self.meanings.keys()
+
+    def keep(self, module: str, number: int) -> None:
+        """Add a statement, and with a module's first one those that define nothing: they change how the others run."""
+        statements = read(module).statements
+        if module not in self.kept:
+            self.kept[module] = set()
+            for other, statement in enumerate(statements):
+                if not statement.binds:
+                    self.keep(module, other)
+        if number in self.kept[module]:
+            return
+        self.kept[module].add(number)
+        for each in statements[number].imports:
+            if each.package in self.own:
+                raise ValueError(f"{module}: {each.line} inside of a definition cannot be cut out")
+        for name in sorted(statements[number].binds):
+            self.claim(name, module)
+        for name in sorted(statements[number].uses):
+            self.need(module, name)
+
+    def claim(self, name: str, meaning: str) -> None:
+        if self.meanings.setdefault(name, meaning) != meaning:
+            raise ambiguous(name, self.meanings[name], meaning)
+
+    def modules(self) -> list[str]:
+        """The modules of which something is kept, each after those that it imports from."""
+        seen: dict[str, None] = {}
+
+        def visit(module: str) -> None:
+            source = read(module)
+            every = [each for imports in source.imports.values() for each in imports if each not in source.typing]
+            for name in dict.fromkeys(each.module for each in every if each.package in self.own):
+                if name not in seen:
+                    visit(name)
+            seen[module] = None
+
+        for module in self.kept:
+            if module not in seen:
+                visit(module)
+        return [module for module in seen if module in self.kept]
+
+    def sections(self) -> dict[str, str]:
+        """What is kept of each module, as it stands there, under a line with the module's name and what it says."""
+        return {module: section(module, sorted(self.kept[module])) for module in self.modules()}
+
+    def packages(self) -> set[str]:
+        """The packages to install."""
+        kept = [read(module).statements[number] for module, numbers in self.kept.items() for number in numbers]
+        imports = self.imports.union(*(statement.imports for statement in kept))
+        return {each.package for each in imports} - set(sys.stdlib_module_names)
+
+
+def ambiguous(name: str, first: str, second: str) -> ValueError:
+    return ValueError(f"{name!r} means two things in one script: that of {first} and that of {second}; rename one")
+
+
+# ---- text ------------------------------------------------------------------------------------------------------------
+
+
+def section(module: str, numbers: list[int]) -> str:
+    """Some statements of a module, with its docstring and with the headings that stand above them."""
+    source = read(module)
+    text = "\n".join([banner(" / ".join(module.split(".")[1:]) or module), "#", *commented(source.docstring)])
+    before: Statement | None = None
+    for statement in (source.statements[number] for number in numbers):
+        gap = "\n\n\n" if before is None or before.is_block or statement.is_block else "\n\n"
+        if statement.heading and (before is None or before.heading != statement.heading):
+            text += f"\n\n\n{statement.heading}"
+        elif before and gap == "\n\n" and before.paragraph == statement.paragraph:
+            gap = "\n"
+        text += gap + statement.text
+        before = statement
+    return text
+
+
+def banner(title: str) -> str:
+    return f"# ==== {title} ".ljust(WIDTH, "=")
+
+
+def commented(text: str) -> list[str]:
+    return [f"# {line}".rstrip() for line in text.splitlines()]
+
+
+def import_block(imports: Iterable[Import], typing: Iterable[Import] = ()) -> str:
+    """The imports at the top of a script: Python's own, then the packages', then those of a type checker."""
+    imports, typing = set(imports), set(typing) - set(imports)
+    if typing:
+        imports.add(Import("typing", "TYPE_CHECKING"))
+    pythons = {each for each in imports if each.package in sys.stdlib_module_names}
+    blocks = ["from __future__ import annotations", import_lines(pythons), import_lines(imports - pythons)]
+    if typing:
+        blocks.append("if TYPE_CHECKING:\n" + indented(import_lines(typing)))
+    return "\n\n".join(block for block in blocks if block)
+
+
+def import_lines(imports: set[Import]) -> str:
+    """One line for each module, and one for each alias, in the order that formatters give them."""
+    whole = sorted(each.line for each in imports if not each.name)
+    members: dict[str, list[str]] = {}
+    for each in sorted(imports, key=lambda each: (each.module, order_of(each.name))):
+        if each.name:
+            members.setdefault(each.module, []).append(each.line.partition(" import ")[2])
+    lines = [f"from {module} import {', '.join(names)}" for module, names in members.items()]
+    wrapped = [stacked(f"from {module} import (", names, ")") for module, names in members.items()]
+    return "\n".join(
+        [*whole, *(line if len(line) <= WIDTH else tall for line, tall in zip(lines, wrapped, strict=True))]
+    )
+
+
+def order_of(name: str) -> tuple[int, str]:
+    """Constants before classes before functions."""
+    return (0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2), name
+
+
+def indented(text: str, start: str = "    ") -> str:
+    return "\n".join(f"{start}{line}".rstrip() for line in text.splitlines())

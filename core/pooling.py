@@ -17,13 +17,12 @@ from torch import Tensor, nn
 
 from core.config import Config, Limits
 from core.convolution import output_size
-from core.data.digits import CLASSES, SIDE, Digits, load, place_at_random, shift
+from core.data.digits import CANVAS, CLASSES, SIDE, Digits, load, place_at_random, shift
 from core.initialisation import draw_he, empty
 from core.optimizers import OPTIMIZERS, Optimizer
 from core.training import ACCURACY, LOSS, Metric, Scores, classified
 
 POOLINGS = ("max", "average", "none")
-CANVAS = 16  # side of what the network sees: wide enough that two poolings of every kernel and stride fit
 PLACES_SEED = 1  # where the digits that measure a run stand: the same for every run
 MEASURED = 180  # training digits that measure a run, half as many as there are held-out ones
 
@@ -266,7 +265,10 @@ class PoolingLearner:
 
 
 def pooled_sides(config: PoolingConfig) -> tuple[int, int]:
-    """The side of the maps after the first and after the second pooling, in cells."""
+    """The side of the maps after the first and after the second pooling, in cells.
+
+    The canvas is wide enough that two poolings of every kernel and stride fit.
+    """
     first = output_size(CANVAS, config.kernel, config.stride)
     return first, output_size(first, config.kernel, config.stride)
 

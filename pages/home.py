@@ -27,7 +27,8 @@ def draw_convolution(name: str, size: int) -> scene.Scene:
         "output", output, 2, 26, 260, scale="diverging" if signed else "gray", high=None if signed else 1.0, title=t("输出", "output"),
     )  # fmt: skip
     words = t(
-        f"一张照片、一个 {size}×{size} 的卷积核和卷积的结果。", f"A photo, a {size}×{size} kernel and the convolution of both."
+        f"一张照片、一个 {size}×{size} 的卷积核和卷积的结果。",
+        f"A photo, a {size}×{size} kernel and the convolution of both.",
     )
     return scene.Scene((before, middle, after), words)
 

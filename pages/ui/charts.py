@@ -14,7 +14,7 @@ import pyarrow as pa
 from core.training import Metric, Race, Record
 from pages.ui.address import encode
 from pages.ui.palette import MUTED, SERIES, TEST, TRAIN
-from pages.ui.text import term
+from pages.ui.text import t, term
 
 POINTS = 160  # per line: enough for the eye, little for the wire
 HEIGHT = 260
@@ -56,7 +56,7 @@ def curve_spec(title: str, unit: str, logarithmic: bool, runs: tuple[str, ...], 
     field, domain, colours = ("run", list(runs), SERIES[: len(runs)]) if several else ("data", words[1:], (TRAIN, TEST))
     color = alt.Color(f"{field}:N", scale=alt.Scale(domain=list(domain), range=list(colours)), legend=legend)
     x = alt.X(
-        "step:Q", title=words.step, axis=alt.Axis(format="~s", tickCount=6, grid=False), scale=alt.Scale(nice=False)
+        "step:Q", title=words.step, axis=alt.Axis(format="d", tickCount=6, grid=False), scale=alt.Scale(nice=False)
     )
     y = alt.Y(
         "value:Q",
@@ -94,10 +94,10 @@ def curve_spec(title: str, unit: str, logarithmic: bool, runs: tuple[str, ...], 
     return spec
 
 
-def curve_rows(race: Race, metric: Metric) -> pa.Table:
+def curve_rows(race: Race, metric: Metric, replayed: int | None = None) -> pa.Table:
     """The rows of one metric's curves: step, mark, and for run i its train{i} and test{i}; thinned to POINTS.
 
-    An intervention is a row with its `mark` and no values.
+    An intervention, and the step that is replayed, is a row with its `mark` and no values.
     """
     runs = list(race.runs.values())
     longest = max((run.history for run in runs), key=len)
@@ -105,15 +105,17 @@ def curve_rows(race: Race, metric: Metric) -> pa.Table:
     kept = longest[::stride] if (len(longest) - 1) % stride == 0 else [*longest[::stride], longest[-1]]
     steps = [record.step for record in kept]
     marks = [""] * len(steps)
-    changes = runs[0].interventions
+    changes = [(change.step, f"{term(change.name)} → {encode(change.value)}") for change in runs[0].interventions]
+    if replayed is not None:
+        changes.append((replayed, t("回放", "replay")))
     none = [None] * len(changes)
     columns: dict[str, list] = {}
     for i, run in enumerate(runs):
         records = kept if run.history is longest else by_step(run.history, steps)
         for part in PARTS:
             columns[f"{part}{i}"] = [shown(record, part, metric.name) for record in records] + none
-    steps += [change.step for change in changes]
-    marks += [f"{term(change.name)} → {encode(change.value)}" for change in changes]
+    steps += [step for step, _ in changes]
+    marks += [mark for _, mark in changes]
     return pa.table(
         {"step": pa.array(steps, pa.int32()), "mark": pa.array(marks, pa.string())}
         | {name: pa.array(values, pa.float32()) for name, values in columns.items()}

@@ -3,6 +3,9 @@
 `settings()` holds the value of every control of this visit, whether its widget is drawn or not. A widget starts with
 the value of the address, if that is valid; a value that is not is reported in a note and the default stays. The
 address is written once, at the end of a run, by `publish`; values equal to their default are left out.
+
+A teacher's link may hide or lock controls by their names (`hide=kernel~stride`, `lock=lr`): it holds for the whole visit
+and for every lesson. A hidden control has no widget, a locked one cannot be moved, and no button moves either.
 """
 
 from __future__ import annotations
@@ -14,12 +17,15 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from core.config import Config, Limits, SettingError, Span, check, describe, limits_of
-from pages.ui.address import decode, encode
+from pages.ui.address import LISTED, SHORT, decode, encode
 from pages.ui.lessons import LESSONS
 from pages.ui.text import LANGUAGE_KEY, language, t
 
 SETTINGS, DEFAULTS, NOTES, VISITING, NOTE_PLACE = "settings", "setting_defaults", "notes", "visiting", "note_place"
-SHORT = {"learning_rate": "lr"}  # fields whose key is shorter than their name
+HIDE, LOCK, PRESENT = "hide", "lock", "present"  # names in the address, and in the session: they hold for the visit
+DRAWN = "drawn"  # name → label of what this run has drawn, hidden controls included
+STARTED = "started"  # stem → {key: value} that the run began with, where the control has moved on since
+PRESETS = "presets"  # the name by which a teacher's link hides or locks the row of presets
 
 
 class Note(NamedTuple):
@@ -40,8 +46,31 @@ def key_of(stem: str, field: str) -> str:
     return f"{stem}_{SHORT.get(field, field)}"
 
 
+def arrive() -> None:
+    """A run begins: what the address says for the whole visit. A change of page clears the address, not this."""
+    for name in (HIDE, LOCK):
+        names = tuple(dict.fromkeys(LISTED.join(st.query_params.get_all(name)).split(LISTED)))
+        names = tuple(filter(None, names))
+        if names and names != st.session_state.get(name):
+            st.session_state[name] = names
+            st.session_state[f"{name}_unchecked"] = True
+    if PRESENT not in st.session_state:
+        st.session_state[PRESENT] = read_address(PRESENT, False, None)
+
+
+def access(name: str) -> str:
+    """What the visit allows of the control with this name: "show", "lock" or "hide"."""
+    return next((kind for kind in (HIDE, LOCK) if name in st.session_state.get(kind, ())), "show")
+
+
+def drawn() -> dict[str, str]:
+    """Name → label of the controls of this page, hidden ones included, as far as this run has come."""
+    return st.session_state.setdefault(DRAWN, {})
+
+
 def visit(stem: str) -> None:
     """A page begins: the others' notes go, a place for its own is kept above everything."""
+    st.session_state[DRAWN] = {}
     if st.session_state.get(VISITING) != stem:
         if VISITING in st.session_state:
             st.session_state.pop(NOTES, None)
@@ -64,17 +93,36 @@ def dismiss_notes() -> None:
 def publish() -> None:
     """Last line of every run: show the notes, and write the settings of this page into the address."""
     stem = st.session_state.get(VISITING, "")
-    known = {key: value for key, value in settings().items() if key.startswith(f"{stem}_")}
+    known = addressed(stem)
     elsewhere = tuple(f"{lesson.stem}_" for lesson in LESSONS if lesson.stem != stem)
     for key in st.query_params:
-        if key not in known and key != LANGUAGE_KEY and not key.startswith(elsewhere):
+        if key not in (*known, LANGUAGE_KEY, HIDE, LOCK, PRESENT) and not key.startswith(elsewhere):
             note(key, st.query_params[key], "")
+    forget_unknown_names(stem)
     show_notes()
     defaults = st.session_state.get(DEFAULTS, {})
     wanted = {LANGUAGE_KEY: language()}
     wanted |= {key: encode(value) for key, value in known.items() if value != defaults.get(key)}
+    wanted |= {name: encode(st.session_state[name]) for name in (HIDE, LOCK, PRESENT) if st.session_state.get(name)}
     if wanted != st.query_params.to_dict():
         st.query_params.from_dict(wanted)
+
+
+def addressed(stem: str) -> dict[str, Any]:
+    """Key → value of a lesson as its address carries it: what the run began with, the settings otherwise."""
+    values = {key: value for key, value in settings().items() if key.startswith(f"{stem}_")}
+    return values | st.session_state.get(STARTED, {}).get(stem, {})
+
+
+def forget_unknown_names(stem: str) -> None:
+    """A teacher's link for the lesson that it opens: names of no control of that lesson leave a note."""
+    names = {key.removeprefix(f"{stem}_") for key in settings() if key.startswith(f"{stem}_")}
+    for kind in (HIDE, LOCK):
+        if names and st.session_state.pop(f"{kind}_unchecked", False):
+            unknown = tuple(name for name in st.session_state[kind] if name not in names | {*drawn(), PRESETS})
+            st.session_state[kind] = tuple(name for name in st.session_state[kind] if name not in unknown)
+            if unknown:
+                note(f"{kind}={encode(unknown)}", "", "")
 
 
 def show_notes() -> None:
@@ -101,10 +149,11 @@ def keep_all() -> None:
 
 
 def put(values: Mapping[str, Any]) -> None:
-    """Move controls from a callback: key → value."""
+    """Move controls before their widgets are drawn, as from a callback: key → value."""
     settings().update(values)
     for key, value in values.items():
-        st.session_state[key] = value
+        if key in st.session_state:  # a widget that is not drawn will begin with the setting
+            st.session_state[key] = value
 
 
 def read_address(key: str, default: Any, limits: Limits | None) -> Any:
@@ -134,13 +183,21 @@ class Controls:
         self.limits = limits_of(type(defaults))
         self.defaults = {self.key(field.name): getattr(defaults, field.name) for field in fields(defaults)}
         st.session_state.setdefault(DEFAULTS, {}).update(self.defaults)
-        for field in fields(defaults):
-            key = self.key(field.name)
-            if key not in settings():
-                settings()[key] = read_address(key, self.defaults[key], self.limits.get(field.name))
-        self._drop_what_the_config_refuses()
+        from_address = {field.name for field in fields(defaults) if self._load(field.name)}
+        self._drop_what_the_config_refuses(from_address)
 
-    def _drop_what_the_config_refuses(self) -> None:
+    def _load(self, field: str) -> bool:
+        """Bring a setting up to date with its widget, which may be drawn later; whether it comes from the address."""
+        key = self.key(field)
+        if key not in settings():
+            settings()[key] = read_address(key, self.defaults[key], self.limits.get(field))
+            return True
+        moved = st.session_state.get(key)
+        if moved is not None:
+            settings()[key] = moved
+        return False
+
+    def _drop_what_the_config_refuses(self, from_address: set[str]) -> None:
         """Some limits are known to the config alone (an edited kernel has k² weights)."""
         for _ in self.defaults:
             try:
@@ -150,7 +207,8 @@ class Controls:
                 key = self.key(error.field)
                 if settings().get(key) == self.defaults.get(key):
                     return
-                note(key, encode(settings()[key]), describe(error.limits))
+                if error.field in from_address:
+                    note(key, encode(settings()[key]), describe(error.limits))
                 settings()[key] = self.defaults[key]
             except ValueError:
                 return  # each value is good, they do not go together: the page says so where it shows
@@ -164,8 +222,7 @@ class Controls:
         if limits is not None:
             self.limits[field] = limits
         self.defaults[key] = st.session_state[DEFAULTS][key] = default
-        if key not in settings():
-            settings()[key] = read_address(key, default, limits)
+        self._load(field)
         return settings()[key]
 
     def value(self, field: str) -> Any:
@@ -183,17 +240,19 @@ class Controls:
             raise TypeError(f"{field} is a choice, not a number")
         return self._widget(field, st.slider, label, help=help, format=format, **bounds)
 
-    def steps(self, field: str, label: str, options: tuple, help: str | None = None, format: Callable = str) -> Any:
+    def steps(
+        self, field: str, label: str, options: tuple, help: str | None = None, format: Callable = str, **layout: Any
+    ) -> Any:
         """A slider over given values; a value from a link that is none of them is added."""
         value = self.value(field)
         shown = options if value in options else tuple(sorted((*options, value)))
-        return self._widget(field, st.select_slider, label, options=shown, format_func=format, help=help)
+        return self._widget(field, st.select_slider, label, options=shown, format_func=format, help=help, **layout)
 
-    def number(self, field: str, label: str, help: str | None = None) -> Any:
-        """A number to type, between the limits of the field."""
+    def number(self, field: str, label: str, help: str | None = None, step: float | None = None) -> Any:
+        """A number to type, between the limits of the field; `step` is what its buttons add."""
         limits = self.limits[field]
-        low, high, step = (limits[0], limits[-1], limits.step) if isinstance(limits, range) else limits
-        return self._widget(field, st.number_input, label, help=help, min_value=low, max_value=high, step=step)
+        low, high, notch = (limits[0], limits[-1], limits.step) if isinstance(limits, range) else limits
+        return self._widget(field, st.number_input, label, help=help, min_value=low, max_value=high, step=step or notch)
 
     def choice(self, field: str, label: str, names: Mapping[Any, str], help: str | None = None) -> Any:
         """One of several: side by side while they are few, else a list. `names` maps each code to its words."""
@@ -209,14 +268,26 @@ class Controls:
         return self._widget(field, st.toggle, label, help=help)
 
     def put(self, **values: Any) -> None:
-        """Move controls from a callback: field=value."""
-        put({self.key(field): value for field, value in values.items()})
+        """Move controls from a callback: field=value. Those that the visit hides or locks stay."""
+        put({self.key(field): value for field, value in values.items() if self.free(field)})
+
+    def access(self, field: str, label: str) -> str:
+        """Ask before drawing a control: "show", "lock" (draw it disabled) or "hide" (do not). A teacher may choose."""
+        name = SHORT.get(field, field)
+        drawn()[name] = label
+        return access(name)
+
+    def free(self, field: str) -> bool:
+        """Whether this visit may move the control."""
+        return access(SHORT.get(field, field)) == "show"
 
     def _widget(self, field: str, widget: Callable, label: str, **options: Any) -> Any:
-        key = self.key(field)
+        key, allowed = self.key(field), self.access(field, label)
+        if allowed == "hide":
+            return settings()[key]
         if key not in st.session_state:
             st.session_state[key] = settings()[key]
-        value = widget(label, key=key, **options)
+        value = widget(label, key=key, disabled=allowed == "lock", **options)
         settings()[key] = value if value is not None else settings()[key]
         return settings()[key]
 
@@ -227,5 +298,6 @@ class Controls:
         )
 
     def reset(self) -> None:
-        """All controls back to their defaults, from a callback."""
-        put(self.defaults)
+        """All controls back to their defaults, from a callback; those that the visit hides or locks stay."""
+        named = {key: key.removeprefix(f"{self.stem}_") for key in self.defaults}
+        put({key: value for key, value in self.defaults.items() if access(named[key]) == "show"})

@@ -30,7 +30,10 @@ def draw_map(done: dict[str, float] | None = None) -> Scene:
         box(figure, lesson, *places[lesson.stem], share=(done or {}).get(lesson.stem, 0.0))
     chain = "；" if language() == "zh" else "; "
     words = chain.join(
-        t(f"{lesson.title}建立在{'、'.join(needed_titles(lesson))}之上", f"{lesson.title} builds on {', '.join(needed_titles(lesson))}")
+        t(
+            f"{lesson.title}建立在{'、'.join(needed_titles(lesson))}之上",
+            f"{lesson.title} builds on {', '.join(needed_titles(lesson))}",
+        )
         for lesson in LESSONS
         if lesson.builds_on
     )
@@ -61,7 +64,9 @@ def box(figure: Figure, lesson: Lesson, x: float, y: float, share: float) -> Non
         figure.rect(x, y + TALL - 5, BOX * share, 5, ink="none", fill="primary", round=2)
     lines = wrap(lesson.title)
     for i, line in enumerate(lines):
-        figure.text(line, x + BOX / 2, y + TALL / 2 + 6 + (i - (len(lines) - 1) / 2) * 20, size=16, anchor="middle", bold=True)
+        figure.text(
+            line, x + BOX / 2, y + TALL / 2 + 6 + (i - (len(lines) - 1) / 2) * 20, size=16, anchor="middle", bold=True
+        )
     figure.rect(x, y, BOX, TALL, ink="muted", fill="primary", opacity=0.08, round=9, go=lesson.stem, label=lesson.title)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.ui import controls, turns
+from pages.ui import controls, share, turns
 from pages.ui.lessons import GROUPS, LESSONS, Lesson, find
 from pages.ui.text import LANGUAGE_KEY, LANGUAGES, t
 
@@ -43,6 +43,7 @@ def run() -> None:
 def begin() -> st.Page:
     """Page settings, language, navigation and sidebar; returns the page that the address asks for."""
     choose_language()
+    controls.arrive()
     page = st.navigation(sections())
     st.set_page_config(
         page_title=f"{page.title} · {t('拖动着学深度学习', 'Deep learning by moving it')}",
@@ -60,6 +61,7 @@ def begin() -> st.Page:
             width="stretch",
         )
     st.html(STYLE)
+    share.stage()
     return page
 
 
@@ -101,10 +103,15 @@ def enter(stem: str) -> Lesson | None:
         st.navigation(sections())
         st.rerun()
     controls.visit(stem)
+    for lesson in LESSONS:
+        if lesson.stem != stem:
+            st.session_state[f"{lesson.stem}_playing"] = False  # leaving a page pauses its run
     if stem == "home":
         return None
     lesson = find(stem)
-    st.title(lesson.title, anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(lesson.title, anchor=False)
+        st.session_state[share.PLACE] = st.container(width="content")
     st.markdown(lesson.sentence)
     return lesson
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.config import Config
 from pages.ui import frame
-from pages.ui.controls import Controls
+from pages.ui.controls import PRESETS, Controls
 from pages.ui.text import t
 
 
@@ -35,20 +35,28 @@ def columns(picture: int = 2, controls: int = 1) -> tuple:
 
 
 def presets(controls: Controls, choices: Mapping[str, Preset]) -> None:
-    """A button for each preset: it moves every control. The chosen one says why it is there."""
+    """A button for each preset: it moves every control. The chosen one says why it is there.
+
+    Controls that the visit hides or locks stay; a preset that could then move nothing has no button.
+    """
+    allowed = controls.access(PRESETS, t("预设按钮", "Presets"))
+    if allowed == "hide":
+        return
     chosen = current(controls, choices)
     with st.container(horizontal=True, gap="small"):
         for name, preset in choices.items():
+            if name != chosen and not moves(controls, preset.config):
+                continue
             st.button(
                 preset.label,
                 key=f"{controls.stem}_preset_{name}",
                 icon=":material/warning:" if preset.breaks else None,
                 type="primary" if name == chosen else "secondary",
+                disabled=allowed == "lock",
                 on_click=apply,
                 args=(controls, preset.config),
             )
-    if chosen and choices[chosen].why:
-        st.caption(choices[chosen].why)
+    st.caption((chosen and choices[chosen].why) or t("你自己的设置。", "Your own settings."))  # always: nothing jumps
 
 
 def current(controls: Controls, choices: Mapping[str, Preset]) -> str | None:
@@ -61,6 +69,15 @@ def current(controls: Controls, choices: Mapping[str, Preset]) -> str | None:
         ):
             return name
     return None
+
+
+def moves(controls: Controls, config: Config) -> bool:
+    """Whether some control that this visit may move stands elsewhere than this config."""
+    return any(
+        controls.free(field.name) and controls.value(field.name) != getattr(config, field.name)
+        for field in fields(config)
+        if field.name != "seed"
+    )
 
 
 def apply(controls: Controls, config: Config) -> None:

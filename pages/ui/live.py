@@ -7,24 +7,28 @@ a click pre-empts it; all buttons and sliders stand outside of it, because only 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from core.config import Config
-from core.training import Metric, Race, Snapshot
-from pages.ui import charts, scene
-from pages.ui.controls import Controls
+from core.training import SNAPSHOT_BYTES, SNAPSHOTS, Intervention, Metric, Race, Run, Snapshot, replay
+from pages.ui import charts, scene, share
+from pages.ui.address import decode_interventions, encode_interventions
+from pages.ui.controls import STARTED, Controls, key_of, note, put, settings
 from pages.ui.text import language, t, term
 from pages.ui.turns import TURNS
 
 SLICE = 0.1  # seconds of training between two looks at the page
 CROWDED_SLICE = 0.05  # when several viewers train
 TICK = 0.3  # seconds until the fragment starts by itself, and starts again if it ended
+FILM_FRAME = 0.2  # seconds that a replayed step is shown
 DRAWING_SHARE = 0.04  # of the time, at most, goes into redrawing
 LIMIT = 100_000  # steps; more than a minute at full speed for every lesson
+STEP_LIMITS = range(100, 10_000_001)
+SLIDER_WIDTH = 172  # pixels; buttons and sliders stand in one row of a laptop's screen
 SPEEDS = ("1", "3", "10", "30", "100", "full")  # steps per second
 RATES = tuple(float(f"{digit}e{power}") for power in range(-5, 2) for digit in (1, 2, 3, 5))
 
@@ -41,7 +45,11 @@ class Live:
     """
 
     def __init__(self, controls: Controls, configs: Mapping[str, Config], limit: int = LIMIT):
-        self.controls, self.stem, self.start_limit = controls, controls.stem, limit
+        self.controls, self.stem = controls, controls.stem
+        controls.view("speed", "full", SPEEDS)
+        controls.view("log", False)
+        controls.view("limit", limit, STEP_LIMITS)
+        controls.view("did", "")  # what was changed on the way, for the address
         self.pictures: list[tuple[Any, Picture, str | None, str]] = []
         self.message = ""
         self._reconcile(dict(configs))
@@ -59,37 +67,85 @@ class Live:
 
     @property
     def limit(self) -> int:
-        return st.session_state[self._name("limit")]
+        """The step at which it stops: as set, and once more for each Play at the limit."""
+        return self.controls.value("limit") * (1 + st.session_state[self._name("extensions")])
 
     def _reconcile(self, configs: dict[str, Config]) -> None:
         """A change of the learning rate goes on with the run; any other change starts a fresh one."""
-        rate = self.controls.value("learning_rate")
         race: Race | None = st.session_state.get(self._name("race"))
-        if race is not None and race.steps > 0:
-            same = race.configs.keys() == configs.keys() and all(
-                replace(configs[name], learning_rate=config.learning_rate) == config
-                for name, config in race.configs.items()
-            )
-            if same:
-                if any(run.learning_rate != rate for run in race.runs.values()):
-                    race.intervene("learning_rate", rate)
-                return
-            self.message = t("设置已改变，训练从头开始。", "Settings changed: a fresh run.")
-        elif race is not None and race.configs == configs:
-            return
-        self._start(configs)
+        rate = self.controls.value("learning_rate")
+        moved = rate != st.session_state.get(self._name("rate_seen"))  # by the viewer, not by a planned change
+        if race is None:
+            self._start(configs, self._linked(configs))
+        elif race.configs.keys() != configs.keys() or any(
+            replace(configs[name], learning_rate=config.learning_rate) != config
+            for name, config in race.configs.items()
+        ):
+            if race.steps > 0:
+                self.message = t("设置已改变，训练从头开始。", "Settings changed: a fresh run.")
+            self._start(configs)
+        elif race.steps > 0:
+            if moved:
+                race.intervene("learning_rate", rate)
+        elif moved or race.configs != configs:
+            kept = (*race.leader.interventions, *race.leader.planned)
+            self._start(configs, [change for change in kept if not (moved and change.name == "learning_rate")])
+        self._follow()
 
-    def _start(self, configs: Mapping[str, Config]) -> None:
-        st.session_state[self._name("race")] = Race(configs)
-        st.session_state[self._name("limit")] = self.start_limit
+    def _start(self, configs: Mapping[str, Config], planned: Iterable[Intervention] = ()) -> None:
+        st.session_state[self._name("race")] = Race(configs, planned)
+        st.session_state[self._name("extensions")] = 0
         st.session_state[self._name("rate")] = None
+        st.session_state[self._name("plan")] = self._changes()
+        key = key_of(self.stem, "learning_rate")
+        st.session_state.setdefault(STARTED, {})[self.stem] = {key: self.controls.value("learning_rate")}
+        self._back_to_now()
+
+    def _linked(self, configs: Mapping[str, Config]) -> tuple[Intervention, ...]:
+        """What the link of this visit says was changed on the way; none of it, with a note, if any is impossible."""
+        text = self.controls.value("did")
+        try:
+            planned = decode_interventions(text)
+            for config in configs.values() if planned else ():
+                replay(config, [change._replace(step=0) for change in planned])
+        except Exception:  # a tampered value may do anything to a learner
+            note(self._name("did"), text, "step~name~value")
+            return ()
+        return planned
+
+    def _changes(self) -> str:
+        """Everything that was changed on the way or will be, as the address has it."""
+        run = self.race.leader
+        return encode_interventions([*run.interventions, *run.planned])
+
+    def _follow(self) -> None:
+        """A planned change moves the slider of the learning rate; the address gets all changes."""
+        leader, key = self.race.leader, key_of(self.stem, "learning_rate")
+        rates = [change.value for change in leader.interventions if change.name == "learning_rate"]
+        rate = rates[-1] if rates else st.session_state[STARTED][self.stem][key]
+        now = {key: rate, self._name("did"): self._changes()}
+        put({name: value for name, value in now.items() if value != settings()[name]})
+        st.session_state[self._name("rate_seen")] = rate
+        if leader.planned and not self.race.steps and not self.message:
+            steps = ", ".join(str(step) for step in dict.fromkeys(change.step for change in leader.planned))
+            self.message = t(f"途中的改动会重做，在第 {steps} 步。", f"What was changed on the way will be changed again at step {steps}.")  # fmt: skip
 
     # pictures
 
     def snapshot(self, run: str | None = None) -> Snapshot:
-        """The weights to picture now."""
+        """The weights to picture: of now, or of the step that is replayed."""
         runs = self.race.runs
-        return (runs[run] if run else next(iter(runs.values()))).snapshot()
+        return self._pictured(runs[run] if run else next(iter(runs.values())))
+
+    def _pictured(self, run: Run) -> Snapshot:
+        if self.replayed is None:
+            return run.snapshot()
+        return max((kept for kept in run.snapshots if kept.step <= self.replayed), key=lambda kept: kept.step)
+
+    @property
+    def replayed(self) -> int | None:
+        """The step that the pictures are driven back to, if any."""
+        return st.session_state.get(self._name("replayed"))
 
     def picture(self, draw: Picture, run: str | None = None) -> None:
         """Draw `draw(config, snapshot)` here, and again while it trains. `run` names one of the race, else the first."""
@@ -106,10 +162,10 @@ class Live:
 
     def _show(self, place: Any, draw: Picture, run: str | None, key: str) -> None:
         if run == "*":
-            drawn = draw(self.race.configs, {name: each.snapshot() for name, each in self.race.runs.items()})
+            drawn = draw(self.race.configs, {name: self._pictured(each) for name, each in self.race.runs.items()})
         else:
             chosen = self.race.runs[run] if run else next(iter(self.race.runs.values()))
-            drawn = draw(chosen.config, chosen.snapshot())
+            drawn = draw(chosen.config, self._pictured(chosen))
         with place:
             scene.stream(drawn, key)
 
@@ -117,13 +173,15 @@ class Live:
 
     def panel(self) -> None:
         """Buttons, numbers and curves; trains while playing."""
+        self._follow()
         self._buttons()
+        share.button(self.controls, self)
         st.session_state[self._name("only_draw")] = True
-        st.fragment(self._tick, run_every=TICK if self.playing else None)()
+        st.fragment(self._tick, run_every=TICK if self.playing or self.filming else None)()
+        self._scrubber()
 
     def _buttons(self) -> None:
-        left, middle, right = st.columns([10, 5, 5], vertical_alignment="bottom", gap="medium")
-        with left, st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             st.button(
                 t("暂停", "Pause") if self.playing else t("播放", "Play"),
                 key=self._name("play"),
@@ -131,68 +189,140 @@ class Live:
                 icon=":material/pause:" if self.playing else ":material/play_arrow:",
                 shortcut="p",
                 on_click=self._toggle,
-                width=140,
+                width=128,
             )
             st.button(t("单步", "Step"), key=self._name("step"), icon=":material/skip_next:", shortcut="n", on_click=self._step)  # fmt: skip
             st.button(t("重来", "Reset"), key=self._name("reset"), icon=":material/replay:", on_click=self._restart)
             with st.popover(t("更多", "More"), icon=":material/tune:"):
                 self.controls.number("seed", t("随机种子", "Seed"), help=t("初始权重和批次的抽取。", "Draws the initial weights and the batches."))  # fmt: skip
-                st.number_input(
-                    t("步数上限", "Step limit"), min_value=100, max_value=10_000_000, step=10_000,
-                    key=self._name("limit_input"), value=self.limit, on_change=self._set_limit,
-                )  # fmt: skip
-                st.toggle(t("损失用对数轴", "Logarithmic loss axis"), key=self._name("log"), persist_state="session")
+                self.controls.number("limit", t("步数上限", "Step limit"), step=10_000)
+                self.controls.toggle("log", t("损失用对数轴", "Logarithmic loss axis"))
                 st.button(
                     t("全部恢复默认", "All controls to defaults"),
                     key=self._name("defaults"),
                     icon=":material/settings_backup_restore:",
                     on_click=self.controls.reset,
                 )
-        with middle:
             speed = {"full": t("全速", "full"), "1": t("慢动作 1/秒", "slow 1/s")}
-            st.session_state.setdefault(self._name("speed"), "full")
-            st.select_slider(
-                t("速度", "Speed"), SPEEDS, key=self._name("speed"), persist_state="session",
-                format_func=lambda code: speed.get(code, t(f"{code}/秒", f"{code}/s")),
+            self.controls.steps(
+                "speed", t("速度", "Speed"), SPEEDS, width=SLIDER_WIDTH,
+                format=lambda code: speed.get(code, t(f"{code}/秒", f"{code}/s")),
             )  # fmt: skip
-        with right:
-            self.controls.steps("learning_rate", t("学习率", "Learning rate"), RATES, format=lambda rate: f"{rate:g}")
+            self.controls.steps(
+                "learning_rate",
+                t("学习率", "Learning rate"),
+                RATES,
+                format=lambda rate: f"{rate:g}",
+                width=SLIDER_WIDTH,
+            )
 
     def _toggle(self) -> None:
         playing = not self.playing
         if playing and self.race.steps >= self.limit:
-            st.session_state[self._name("limit")] = self.limit + self.start_limit
+            st.session_state[self._name("extensions")] += 1
         st.session_state[self._name("playing")] = playing
+        self._back_to_now()
+
+    def _back_to_now(self) -> None:
+        st.session_state[self._name("replayed")] = None
+        st.session_state[self._name("filming")] = False
 
     def _step(self) -> None:
         st.session_state[self._name("playing")] = False
+        self._back_to_now()
         if self.race.steps >= self.limit:
-            st.session_state[self._name("limit")] = self.limit + self.start_limit
-        self.race.step()
-        for run in self.race.runs.values():  # a single step is looked at, so it is measured
-            if run.history[-1].step != run.steps:
-                run.evaluate()
+            st.session_state[self._name("extensions")] += 1
+        self.race.step(measure=True)  # a single step is looked at
 
     def _restart(self) -> None:
-        self._start({name: run.config for name, run in self.race.runs.items()})
+        """From the start. A link's changes are made again, unless the viewer has changed something else on the way."""
+        plan = st.session_state[self._name("plan")]
+        if plan and plan == self._changes():
+            put(st.session_state[STARTED][self.stem])
+            self._start(self.race.configs, decode_interventions(plan))
+            self._follow()
+        else:
+            self._start(self.race.configs)
 
-    def _set_limit(self) -> None:
-        st.session_state[self._name("limit")] = st.session_state[self._name("limit_input")]
+    # replay
+
+    @property
+    def filming(self) -> bool:
+        return st.session_state.get(self._name("filming"), False)
+
+    def _kept_steps(self) -> list[int]:
+        """The steps whose weights are kept, of the run that kept the most."""
+        return max(([kept.step for kept in run.snapshots] for run in self.race.runs.values()), key=len)
+
+    def _scrubber(self) -> None:
+        """Drives every picture back to an earlier step, by hand or as a film."""
+        steps, key = self._kept_steps(), self._name("replay")
+        ready = len(steps) > 1 and not self.playing
+        slider, button = st.columns([6, 1], vertical_alignment="bottom")
+        options = steps if len(steps) > 1 else [0, 1]
+        at = self.replayed if self.replayed is not None else options[-1]
+        st.session_state[key] = max((step for step in options if step <= at), default=options[0])
+        slider.select_slider(
+            t("回放：把图带回训练的某一步", "Replay: take the pictures back to a step"),
+            options,
+            key=key,
+            disabled=not ready or self.filming,
+            on_change=self._replay,
+            help=t(
+                f"每次运行最多保留 {SNAPSHOTS} 个时刻的权重（不超过 {SNAPSHOT_BYTES // 1000:,} kB）；运行变长时隔一个丢一个。",
+                f"Weights are kept at {SNAPSHOTS} moments of a run at most ({SNAPSHOT_BYTES // 1000:,} kB); "
+                "as it grows every second one goes.",
+            ),
+        )
+        button.button(
+            t("停止", "Stop") if self.filming else t("放映", "Film"),
+            key=self._name("film"),
+            icon=":material/stop:" if self.filming else ":material/movie:",
+            disabled=not ready,
+            on_click=self._film,
+            width="stretch",
+        )
+
+    def _replay(self) -> None:
+        step = st.session_state[self._name("replay")]
+        st.session_state[self._name("replayed")] = None if step == self._kept_steps()[-1] else step
+
+    def _film(self) -> None:
+        st.session_state[self._name("filming")] = not self.filming
+        if not self.filming:
+            st.session_state[self._name("replayed")] = None
+
+    def _show_film(self, frame: Frame) -> None:
+        for step in self._kept_steps():
+            st.session_state[self._name("replayed")] = step
+            self._draw(frame)
+            self._rest(time.perf_counter() + FILM_FRAME)
+        st.session_state[self._name("filming")] = False
+        st.session_state[self._name("replayed")] = None
+        st.rerun()
+
+    # training
 
     def _tick(self) -> None:
         """The fragment: draws, and while playing trains until a click, the limit or divergence ends it."""
         frame = Frame(self)
         self._draw(frame)
-        if st.session_state.pop(self._name("only_draw"), False) or not self.playing:
+        if st.session_state.pop(self._name("only_draw"), False):
+            return
+        if self.filming:
+            self._show_film(frame)
+        if not self.playing:
             return
         race, began, steps_then, drawn, cost = self.race, time.perf_counter(), self.race.steps, 0.0, 0.0
         while race.steps < self.limit and not race.over:
-            speed = st.session_state.get(self._name("speed"), "full")
+            speed, made = self.controls.value("speed"), len(race.leader.interventions)
             with TURNS.slice(alive=self._alive):
                 if speed == "full":
                     race.advance(SLICE if TURNS.waiting == 1 else CROWDED_SLICE, self.limit)
                 else:
                     race.step()
+            if len(race.leader.interventions) != made:
+                st.rerun()  # a planned change: the sliders outside of this fragment follow
             now = time.perf_counter()
             if now - began > 1.0:
                 st.session_state[self._name("rate")] = (race.steps - steps_then) / (now - began)
@@ -225,7 +355,7 @@ class Frame:
         self.live = live
         self.words = charts.Words(t("步数", "step"), term("train"), term("test"))
         self.names = {name: term(name) for name in live.race.runs}
-        self.logarithmic = bool(st.session_state.get(live._name("log"), False))
+        self.logarithmic = live.controls.value("log")
         self.places: dict[str, Any] = {}
         self.texts: dict[str, Any] = {}  # what stands in them, so that only what changed is sent
 
@@ -273,7 +403,7 @@ class Frame:
         name = f"chart_{metric.name}"
         logarithmic = self.logarithmic and metric.unit != "%"
         spec = charts.curve_spec(term(metric.name), metric.unit, logarithmic, tuple(self.names.values()), self.words)
-        rows = charts.curve_rows(self.live.race, metric)
+        rows = charts.curve_rows(self.live.race, metric, self.live.replayed)
         place = self.places.get(name)
         options = {} if place is not None else {"key": f"{self.live.stem}_{name}_{language()}_{logarithmic}"}
         self.places[name] = (place or column).vega_lite_chart(
@@ -290,6 +420,11 @@ class Frame:
             return t(
                 f":red[:material/error: **发散了**{names}:损失已不是有限的数。学习率多半太大；调小后按“重来”。]",
                 f":red[:material/error: **Diverged** {names}: the loss is no longer a finite number. The learning rate is probably too high: lower it and press Reset.]",
+            )
+        if live.replayed is not None:
+            return t(
+                f":material/history: 回放：第 **{live.replayed}** 步的权重。",
+                f":material/history: Replay: the weights of step **{live.replayed}**.",
             )
         if race.steps >= live.limit:
             return t(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,11 +23,12 @@ from core.training import Snapshot
 from pages.ui.scene import Figure, Link, Scene
 from pages.ui.text import t
 
-LARGE, MIDDLE, SMALL = 288, 176, 160  # sides of the maps
-TOP = 50  # above a map: its title, and room for the value of a cell in the first row
+LARGE, MIDDLE, SMALL = 276, 176, 152  # sides of the maps
+TOP = 48  # above a map: its title, and room for the value of a cell in the first row
 PADDING, DROPPED = "#0a9371", "#c4608f"  # the colours of the padding and of what is left out
 NUMBERS = 8  # a large map of up to so many rows prints its values
 WEIGHTS = 5  # a small one
+GRAY = {"scale": "gray", "high": 1.0}
 
 
 # ---- the window slides ---------------------------------------------------------------------------------------------
@@ -84,11 +88,15 @@ def legend(drawn: Figure, padding: int, left_out: int) -> None:
     if padding:
         drawn.rect(x, y, 18, 16, ink="none", fill=PADDING, opacity=0.5)
         drawn.text(t(f"填充 {padding}", f"padding {padding}"), x + 25, y + 13, ink="muted")
-        x += t(90, 118)
+        x += t(90, 105)
     if left_out:
         drawn.rect(x, y, 18, 16, ink=DROPPED, stroke=1, hatch=True)
-        lines = t(f"丢掉 {left_out} 行 {left_out} 列", f"{left_out} row{'s' * (left_out > 1)} and column{'s' * (left_out > 1)} dropped")  # fmt: skip
-        drawn.text(lines, x + 25, y + 13, ink="muted")
+        drawn.text(t(f"丢掉 {left_out} 行 {left_out} 列", f"dropped: {left_out} each way"), x + 25, y + 13, ink="muted")
+
+
+def fitted(picture: Tensor, side: int) -> Tensor:
+    """An upload (H, W), kept larger, as the input (side, side)."""
+    return F.interpolate(picture[None, None], size=(side, side), mode="bilinear", antialias=True)[0, 0]
 
 
 def figure(side: float) -> Figure:
@@ -96,33 +104,40 @@ def figure(side: float) -> Figure:
     return Figure(side + 4, TOP + side + 32)
 
 
+def in_a_row(parts: Iterable[tuple[str, Tensor, str, str, dict[str, Any]]], side: float) -> tuple[Figure, ...]:
+    """A map each for (name, values, title, sign, options); the sign stands between it and the next."""
+    figures = []
+    for name, values, title, sign, options in parts:
+        drawn = Figure(side + 26, TOP + side + 4).map(name, values, 2, TOP, side, **options)
+        drawn.text(title, 2, 17)
+        drawn.text(sign, side + 15, TOP + side / 2 + 8, size=24, anchor="middle", ink="muted")
+        figures.append(drawn)
+    return tuple(figures)
+
+
 # ---- one output cell -----------------------------------------------------------------------------------------------
 
 
-def products(config: ConvolutionConfig, found: Window, weight: int) -> Scene:
-    """The window's values times the weights laid on them; the weight that can be edited is framed."""
-    numbers = config.kernel <= WEIGHTS
-    turned = t("，转 180°", ", turned by 180°") if config.flip else ""
+def products(config: ConvolutionConfig, found: Window) -> Scene:
+    """The window's pixels times the weights laid on them, and the products."""
+    numbers = {"numbers": config.kernel <= WEIGHTS}
+    turned = t("（转了 180°）", ", turned 180°") if config.flip else ""
+    edit = {"pick": True, "label": t("卷积核：点一个权重来改", "Kernel: click a weight to edit it")}
     parts = (
-        ("values", found.values, t("窗口里的像素", "Pixels in the window"), "×", {"scale": "gray", "high": 1.0}),
-        ("weights", found.weights, t("卷积核", "Kernel") + turned, "=", {"pick": True, "label": t("卷积核：点一个权重来改", "Kernel: click a weight to edit it")}),
-        ("products", found.products, t("乘积", "Products"), "", {}),
-    )  # fmt: skip
-    figures = []
-    for name, values, title, sign, options in parts:
-        drawn = Figure(SMALL + 26, 28 + SMALL + 4).map(name, values, 2, 28, SMALL, numbers=numbers, **options)
-        drawn.text(title, 2, 17)
-        drawn.text(sign, SMALL + 15, 28 + SMALL / 2 + 8, size=24, anchor="middle", ink="muted")
-        if name == "weights":
-            cell, (row, column) = SMALL / config.kernel, divmod(weight, config.kernel)
-            if config.flip:
-                row, column = config.kernel - 1 - row, config.kernel - 1 - column
-            drawn.rect(2 + column * cell, 28 + row * cell, cell, cell, ink="primary", stroke=3)
-        figures.append(drawn)
-    words = t(
-        "选中窗口的像素、卷积核、逐个相乘的结果。", "The pixels of the chosen window, the kernel, and their products."
+        ("values", found.values, t("窗口里的像素", "Pixels in the window"), "×", GRAY | numbers),
+        ("weights", found.weights, t("卷积核", "Kernel") + turned, "=", edit | numbers),
+        ("products", found.products, t("乘积", "Products"), "", numbers),
     )
-    return Scene(tuple(figures), words)
+    words = t(
+        "选中的窗口里的像素、卷积核、逐个相乘的积。", "The pixels of the chosen window, the kernel, and their products."
+    )
+    return Scene(in_a_row(parts, SMALL), words)
+
+
+def laid_on(config: ConvolutionConfig, weight: int) -> tuple[int, int]:
+    """Where a weight of the kernel is drawn; the other way round it is the same."""
+    place = config.kernel**2 - 1 - weight if config.flip else weight
+    return divmod(place, config.kernel)
 
 
 def sum_formula(found: Window, row: int, column: int) -> str:
@@ -171,21 +186,18 @@ def there_and_back(config: ConvolutionConfig, picture: Tensor, output: Tensor) -
         output_padding=dropped(config.size, config.kernel, config.stride, config.padding, config.dilation),
     )[0, 0]  # fmt: skip
     parts = (
-        ("before", picture, t("输入", "Input"), "→", {"scale": "gray", "high": 1.0}),
+        ("before", picture, t("输入", "Input"), "→", GRAY),
         ("convolved", output, t("卷积", "Convolved"), "→", {}),
         ("back", back, t("转置卷积", "Transposed"), "", {}),
     )
-    figures = []
-    for name, values, title, sign, options in parts:
-        drawn = Figure(MIDDLE + 26, 28 + MIDDLE + 4).map(name, values, 2, 28, MIDDLE, **options)
-        drawn.text(f"{title} {values.shape[0]}×{values.shape[1]}", 2, 17)
-        drawn.text(sign, MIDDLE + 15, 28 + MIDDLE / 2 + 8, size=22, anchor="middle", ink="muted")
-        figures.append(drawn)
+    sized = [
+        (name, values, f"{title} {values.shape[0]}×{values.shape[1]}", *rest) for name, values, title, *rest in parts
+    ]
     words = t(
         "输入、卷积的结果、转置卷积的结果：尺寸回来了，数值没有。",
         "The input, its convolution, and the transposed convolution: the size is back, the values are not.",
     )
-    return Scene(tuple(figures), words)
+    return Scene(in_a_row(sized, MIDDLE), words)
 
 
 # ---- learning ------------------------------------------------------------------------------------------------------
@@ -193,7 +205,7 @@ def there_and_back(config: ConvolutionConfig, picture: Tensor, output: Tensor) -
 
 def learned_kernel(config: ConvolutionConfig, snapshot: Snapshot) -> Scene:
     """The hidden kernel, the learned one, their difference, and the feature map that the learned one makes."""
-    hidden, learned = hidden_kernel(config), snapshot.state["kernel"]
+    hidden, learned = hidden_kernel(config), snapshot.state["kernel"].round(decimals=3)  # to be read, not 3.6e-8
     high = max(float(hidden.abs().max()), 0.1)
     picture = input_picture(config)
     target = float(trace(config, hidden, picture).output.abs().max())
@@ -204,14 +216,8 @@ def learned_kernel(config: ConvolutionConfig, snapshot: Snapshot) -> Scene:
         ("difference", learned - hidden, t("差", "Difference"), "", kernels),
         ("map", trace(config, learned, picture).output, t("学到的特征图", "Its feature map"), "", {"high": max(target, 0.1)}),
     )  # fmt: skip
-    figures = []
-    for name, values, title, sign, options in parts:
-        drawn = Figure(MIDDLE + 26, 28 + MIDDLE + 4).map(name, values, 2, 28, MIDDLE, **options)
-        drawn.text(title, 2, 17)
-        drawn.text(sign, MIDDLE + 15, 28 + MIDDLE / 2 + 8, size=24, anchor="middle", ink="muted")
-        figures.append(drawn)
     words = t(
         "学到的卷积核、隐藏的卷积核、两者之差，以及学到的卷积核得到的特征图。",
         "The learned kernel, the hidden kernel, their difference, and the feature map that the learned kernel makes.",
     )
-    return Scene(tuple(figures), words)
+    return Scene(in_a_row(parts, MIDDLE), words)

@@ -23,7 +23,8 @@ from pages.ui.palette import SERIES, TRAIN
 from pages.ui.text import language, t
 
 ANSWERS, GUESSES, PROGRESS, TOTALS = "answers", "guesses", "progress", "progress_totals"
-HEIGHT = 280
+HEIGHT = 380  # title and legend included
+GUESS_WIDTH = 560  # of a single slider: all of a wide page would be a long way to drag
 CURVE_POINTS = 160
 
 
@@ -201,7 +202,7 @@ def ask(controls: Controls, questions: tuple[Question, ...]) -> None:
     question = questions[names.index(name)]
     choose(controls, names, name)
     with st.container(border=True, key=f"{stem}_predict"):
-        st.markdown(f"##### {question.text}")
+        st.subheader(question.text, anchor=False)
         answer = answer_of(stem, question)
         if answer is None:
             guessing(stem, question)
@@ -349,16 +350,17 @@ def guessing(stem: str, question: Question) -> None:
     else:
         guess = line_widgets(stem, question)
     st.session_state.setdefault(GUESSES, {}).setdefault(stem, {})[question.name] = guess
-    st.button(
-        t("就这么猜", "Commit"),
-        key=f"{stem}_commit",
-        type="primary",
-        icon=":material/lock:",
-        disabled=None in guess,
-        on_click=commit,
-        args=(stem, question),
-        help=t("先选一个。", "Choose one first.") if None in guess else None,
-    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            t("就这么猜", "Commit"),
+            key=f"{stem}_commit",
+            type="primary",
+            icon=":material/lock:",
+            disabled=None in guess,
+            on_click=commit,
+            args=(stem, question),
+        )
+        st.caption(accepted(question))
 
 
 def choice_widget(stem: str, question: Question) -> str | None:
@@ -373,14 +375,11 @@ def choice_widget(stem: str, question: Question) -> str | None:
 
 
 def number_widget(stem: str, question: Question) -> float:
-    number = question.number
-    label = t("你的预测", "Your guess")
-    tolerance = accepted(number)
+    number, key, label = question.number, guess_key(stem, question), t("你的预测", "Your guess")
     if isinstance(number.limits, tuple):
-        return st.select_slider(
-            label, number.limits, key=guess_key(stem, question), help=tolerance, format_func=partial(digits, number)
-        )
-    return slider(label, number.limits, number.unit, guess_key(stem, question), tolerance)
+        words = partial(digits, number)
+        return st.select_slider(label, number.limits, key=key, format_func=words, width=GUESS_WIDTH)
+    return slider(label, number.limits, number.unit, key, GUESS_WIDTH)
 
 
 def line_widgets(stem: str, question: Question) -> tuple[float, ...]:
@@ -397,10 +396,11 @@ def line_widgets(stem: str, question: Question) -> tuple[float, ...]:
     return guess
 
 
-def slider(label: str, limits: range | Span, unit: str, key: str, help: str | None = None) -> float:
+def slider(label: str, limits: range | Span, unit: str, key: str, width: int | str = "stretch") -> float:
     whole = isinstance(limits, range)
     low, high, step = (limits[0], limits[-1], limits.step) if whole else map(float, limits)
-    return st.slider(label, low, high, step=step, key=key, help=help, format="percent" if unit == "%" else None)
+    form = "percent" if unit == "%" else None
+    return st.slider(label, low, high, step=step, key=key, format=form, width=width)
 
 
 # ---- the result ----------------------------------------------------------------------------------------------------
@@ -412,15 +412,9 @@ def result(question: Question, answer: Answer) -> None:
     if question.line is not None:
         draw_line(question.line, answer.guess, answer.measured)
     else:
-        for column, name, value in zip(
-            st.columns(2, border=True),
-            (t("你的预测", "Your guess"), t("测得", "Measured")),
-            (answer.guess, answer.measured),
-            strict=True,
-        ):
-            with column:
-                st.caption(name)
-                st.markdown(f"##### {in_words(question, value)}")
+        left, right = st.columns(2)
+        left.metric(t("你的预测", "Your guess"), in_words(question, answer.guess), border=True)
+        right.metric(t("测得", "Measured"), in_words(question, answer.measured), border=True)
     if answer.measured is not None:
         st.markdown(question.shown(answer.runs) + distance_line(question, answer))
     if answer.job is not None and answer.job.stopped:
@@ -455,17 +449,20 @@ def distance_line(question: Question, answer: Answer) -> str:
     gap = distance(line, answer.guess, answer.measured)
     if gap is None:
         return ""
-    gap, near = digits(line, gap), digits(line, line.near)
-    return "  \n" + t(f"平均相差 {gap}(不超过 {near} 算对)。", f"Mean distance {gap} (up to {near} counts as right).")
+    return "  \n" + t(f"平均相差 {digits(line, gap)}。", f"Mean distance {digits(line, gap)}. ") + accepted(question)
 
 
-def accepted(number: Number) -> str | None:
+def accepted(question: Question) -> str:
     """How near counts as right, in words."""
-    parts = [
-        *([f"±{digits(number, number.near)}"] if number.near else []),
-        *([f"±{number.share:.0%}"] if number.share else []),
-    ]
-    return t("误差在 ", "Right within ") + t(" 或 ", " or ").join(parts) + t(" 以内算对。", ".") if parts else None
+    if question.line is not None:
+        gap = digits(question.line, question.line.near)
+        return t(f"平均相差不超过 {gap} 算对。", f"Right if the mean distance is at most {gap}.")
+    number = question.number
+    if number is None or not (number.near or number.share):
+        return ""
+    parts = [f"±{digits(number, number.near)}"] * bool(number.near) + [f"±{number.share:.0%}"] * bool(number.share)
+    within = t("或", " or ").join(parts)
+    return t(f"相差 {within} 以内算对。", f"Right within {within}.")
 
 
 def in_words(question: Question, value: Any) -> str:
@@ -486,7 +483,7 @@ def digits(kind: Number | Line, value: float) -> str:
     if kind.unit == "%":
         return f"{value:.1%}"
     text = f"{value:,}" if isinstance(value, int) else f"{value:.3g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    return f"{text} {kind.unit}".strip()
+    return f"{text}{' ' if kind.unit[:1].isalpha() else ''}{kind.unit}"
 
 
 def draw_line(line: Line, guess: tuple[float, ...], measured: Mapping[float, float] | None = None) -> None:

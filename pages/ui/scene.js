@@ -85,6 +85,12 @@ function frameOf(layer, rect, kind) {
   return rect ? ["halo", kind].map((name) => add(layer, "rect", { ...rect, class: name })) : [];
 }
 
+function targets(view, to) { // the maps of the scene that a link names; "p1*" names all whose names begin with p1
+  const meant = (name) => (to.endsWith("*") ? name.startsWith(to.slice(0, -1)) : name === to);
+  const found = view.together.flatMap((other) => Object.values(other.maps).filter((map) => meant(map.n)).map((map) => [other, map]));
+  return to.endsWith("*") ? found : found.slice(0, 1);
+}
+
 function highlight(view) { // the cell pointed at, its window in every linked map of the scene, and its value
   const { maps, data } = view, point = view.hover ?? view.pinned;
   view.marks.forEach((mark) => mark.remove());
@@ -95,13 +101,14 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
   const chosen = box(map, row, column, 1, 1);
   view.marks.push(...frameOf(view.layer, chosen, "chosen"));
   for (const link of map.links ?? []) {
-    const there = view.together.find((other) => link.to in other.maps);
-    if (there) view.marks.push(...frameOf(there.layer, box(there.maps[link.to], link.top + row * link.down,
-      link.left + column * link.right, link.height, link.width), "window"));
+    const top = link.top + row * link.down, left = link.left + column * link.right + row * link.wrap;
+    for (const [there, target] of targets(view, link.to)) {
+      view.marks.push(...frameOf(there.layer, box(target, top, left, link.height, link.width), "window"));
+    }
   }
   const value = values(map)[row * map.c + column];
   view.tip.textContent = `${data.cell[0]} ${row + 1}, ${data.cell[1]} ${column + 1}: ${digits(value)}`;
-  view.tip.hidden = false;
+  view.tip.hidden = Boolean(map.show) && !view.hover; // a printed number needs no second one
   const scale = view.scale;
   const room = view.figure.w * scale - view.tip.offsetWidth;
   view.tip.style.left = `${Math.max(0, Math.min((chosen.x + chosen.width) * scale + 6, room))}px`;
@@ -116,6 +123,7 @@ function touch(view, map, node, component) {
       column: Math.max(0, Math.min(map.c - 1, Math.floor(((event.clientX - rect.left) / rect.width) * map.c))) };
   };
   const pick = (cell) => {
+    if (!view.data.pinned) view.together.forEach((other) => { other.pinned = null; highlight(other); });
     view.pinned = cell;
     if (map.pick) component.setTriggerValue("cell", [cell.map, cell.row, cell.column]);
   };
@@ -223,13 +231,16 @@ function drawFigure(view, component) {
 }
 
 function layOut(root, views) {
-  const space = root.clientWidth;
-  if (!space) return;
+  const space = root.clientWidth - 1; // it is rounded, and a figure too wide by a fraction of a pixel wraps
+  if (space <= 0) return;
   const widest = Math.max(...views.map((view) => view.figure.w));
   const together = views.reduce((sum, view) => sum + view.figure.w, 0);
   const gaps = GAP * (views.length - 1);
   const inOneRow = (space - gaps) / together;
-  const fitting = inOneRow >= SQUEEZED ? inOneRow : Math.min(1, space / widest);
+  const perRow = Math.max(1, Math.floor((space + GAP) / (widest + GAP)));
+  const alike = views.length > 1 && views.every((view) => view.figure.w === widest); // such figures fill their rows
+  const wrapped = alike ? (space - GAP * (perRow - 1)) / (perRow * widest) : Math.min(1, space / widest);
+  const fitting = inOneRow >= SQUEEZED ? inOneRow : wrapped;
   const scale = Math.min(LARGEST, Math.max(SMALLEST, fitting));
   for (const view of views) {
     view.scale = scale;

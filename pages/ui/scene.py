@@ -21,7 +21,10 @@ FOLDER = Path(__file__).parent
 
 
 class Link(NamedTuple):
-    """Which window of the map `to` belongs to cell (row, column): it begins at top + row·down, left + column·right."""
+    """Which window of the map `to` belongs to cell (row, column): it begins at top + row·down, left + column·right.
+
+    The map may stand in another figure of the scene; "p1*" means all maps whose names begin with "p1".
+    """
 
     to: str
     top: int
@@ -30,6 +33,7 @@ class Link(NamedTuple):
     right: int
     height: int
     width: int
+    wrap: int = 0  # added to the left edge for every row: 4 where rows of 4 cells are strung together in one
 
 
 class Figure:

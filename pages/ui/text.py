@@ -24,18 +24,24 @@ TERMS = {
     "Loss": "损失",
     "Accuracy": "准确率",
     "Kernel error": "卷积核误差",
+    "learning_rate": "学习率",
     "train": "训练集",
     "test": "测试集",
     "max": "最大池化",
     "average": "平均池化",
     "none": "步长卷积",
+    "cnn": "卷积网络",
+    "fully_connected": "全连接网络",
 }
 ENGLISH = {
+    "learning_rate": "learning rate",
     "train": "training data",
     "test": "held-out data",
     "max": "max",
     "average": "average",
     "none": "strided conv",
+    "cnn": "CNN",
+    "fully_connected": "fully connected",
 }
 
 
