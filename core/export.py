@@ -195,6 +195,7 @@ def installation(collection: Collection) -> str:
     return " ".join(["pip install", *map(pinned, sorted(names, key=lambda name: (name != "torch", name.lower())))])
 
 
+@lru_cache
 def pinned(package: str) -> str:
     """The package and its version, without the build: torch==2.13.0 for 2.13.0+cpu."""
     try:

@@ -77,14 +77,12 @@ lesson.presets(
 picture, side = lesson.columns()
 with side:
     controls.choice("data", t("数据", "Data"), {"plain": "8×8", "upsampled": t("放大 16×16", "16×16"), "shifted": t("移动", "shifted")}, help=t("8×8 的真实手写数字；放大到 16×16；或放在 16×16 里的随机位置。", "Real digits of 8×8 pixels; enlarged to 16×16; or each at a random place on 16×16."))  # fmt: skip
-    controls.slider(
-        "blocks", t("块数", "Blocks"), help=t("每块：卷积、ReLU、池化。", "Each: convolution, ReLU, pooling.")
-    )
-    controls.slider(
-        "channels", t("通道", "Channels"), help=t("每层的滤波器个数。", "Filters, hence maps, of every layer.")
-    )
-    controls.slider("kernel", t("核大小", "Kernel size"))
-    controls.slider("stride", t("步长", "Stride"))
+    with st.container(horizontal=True):
+        controls.slider("blocks", t("块数", "Blocks"), help=t("每块：卷积、ReLU、池化。", "Each: convolution, ReLU, pooling."))  # fmt: skip
+        controls.slider("channels", t("通道", "Channels"), help=t("每层的滤波器个数。", "Filters, hence maps, of every layer."))  # fmt: skip
+    with st.container(horizontal=True):
+        controls.slider("kernel", t("核大小", "Kernel size"))
+        controls.slider("stride", t("步长", "Stride"))
     controls.slider("padding", t("填充（−1：⌊k/2⌋）", "Padding (−1: ⌊k/2⌋)"), help=t("四周补几圈 0。−1 按核大小取 ⌊k/2⌋：步长 1 时奇数核不改变大小。", "Rings of zeros. −1 takes ⌊k/2⌋ for every kernel size k: at stride 1 an odd kernel keeps the map's size."))  # fmt: skip
     controls.choice("pooling", t("池化 2×2", "Pooling 2×2"), poolings)
     message = st.container()

@@ -151,15 +151,19 @@ with side_bar:
 
 kernel = hidden_kernel(config)
 weight = min(weight, config.kernel**2 - 1)
-with edit:
+allowed = controls.access("weights", t("卷积核的权重", "Weights of the kernel"))
+if allowed != "hide":
     st.session_state["convolution_edit"] = round(kernel.flatten()[weight].item(), 6)
-    in_use = all(controls.value(field) == value for field, value in vars(config).items())
-    st.number_input(
+    shown_now = all(controls.value(field) == value for field, value in vars(config).items())
+    edit.number_input(
         t("框住的权重", "The framed weight"), WEIGHT.low, WEIGHT.high, step=0.5, format="%g", key="convolution_edit",
-        on_change=edit_weight, disabled=not in_use, help=t("在下面的卷积核里点另一格来选。", "Click another cell of the kernel to choose it."),
+        on_change=edit_weight, disabled=allowed == "lock" or not shown_now,
+        help=t("在左边的卷积核里点另一格来选。", "Click another cell of the kernel on the left to choose it."),
     )  # fmt: skip
-with restore:
-    st.button(t("还原", "Restore"), key="convolution_restore", disabled=not config.weights, on_click=controls.put, kwargs={"weights": ()}, width="stretch")  # fmt: skip
+    restore.button(
+        t("还原", "Restore"), key="convolution_restore", on_click=controls.put, kwargs={"weights": ()},
+        disabled=allowed == "lock" or not config.weights, width="stretch",
+    )  # fmt: skip
 
 own = st.session_state.get("convolution_own_picture") if st.session_state["convolution_own"] else None
 image = input_picture(config) if own is None else pictures.fitted(own, config.size)
@@ -198,12 +202,13 @@ with picture:
         st.latex(pictures.sum_formula(found, row, column))
 
 lesson.heading("为什么权重这么少", "Why so few weights")
+reach = config.dilation * (config.kernel - 1) + 1
 everywhere, local, shared = pictures.sharing(config)
 for place, (label, number, why) in zip(
     st.columns(3),
     (
         (t("全连接层", "Fully connected"), everywhere, t(f"{side**2:,} 个输出各连 {config.size**2:,} 个像素，加偏置", f"each of {side**2:,} outputs sees all {config.size**2:,} pixels, plus a bias")),
-        (t("只有局部连接", "Local connectivity"), local, t(f"感受野：每个输出只看 {config.kernel}×{config.kernel} 个像素", f"receptive field: each output sees {config.kernel}×{config.kernel} pixels")),
+        (t("只有局部连接", "Local connectivity"), local, t(f"感受野 {reach}×{reach}：每个输出只读其中 {config.kernel**2} 个像素", f"receptive field {reach}×{reach}: each output reads {config.kernel**2} pixels of it")),
         (t("再加权重共享：卷积层", "And weight sharing: convolution"), shared, t("处处同一个卷积核、同一个偏置", "one kernel and one bias for all places")),
     ),
     strict=True,
@@ -230,8 +235,8 @@ scene.show(pictures.there_and_back(config, image, shown.output), key="convolutio
 lesson.heading("学出这个卷积核", "Learn the kernel")
 st.markdown(
     t(
-        "给网络看图像和隐藏的卷积核处理后的结果，不给它看卷积核。梯度下降能把卷积核找出来吗？",
-        "The network sees pictures and what a hidden kernel made of them, never the kernel. Can gradient descent find it?",
+        "给网络看图像和隐藏的卷积核处理后的结果，不给它看卷积核。梯度下降能把卷积核找出来吗？全速一眨眼就学完；速度调到 30/秒 看得清。",
+        "The network sees pictures and what a hidden kernel made of them, never the kernel. Can gradient descent find it? At full speed it is over in a blink: 30/s shows how.",
     )
 )
 live = Live(controls, {"convolution": config})

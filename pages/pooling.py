@@ -24,7 +24,7 @@ from pages.ui.text import t, term
 
 def choose_window() -> None:
     """A click on a pooled cell: remember where its window begins, so that it stays there when the stride changes."""
-    _, row, column = st.session_state["pooling_maps"]["cell"]
+    _, row, column = st.session_state["pooling_drawn_maps"]["cell"]
     controls.put(row=row * config.stride, column=column * config.stride)
 
 
@@ -34,7 +34,10 @@ controls.view("digit", 3, range(10))
 controls.view("source", "digit", ("digit", "edges"))
 controls.view("right", 1, range(4))
 controls.view("down", 0, range(4))
-row, column = controls.view("row", 4, range(CANVAS)), controls.view("column", 8, range(CANVAS))  # where a window begins
+row, column = (
+    controls.view("row", 8, range(CANVAS)),
+    controls.view("column", 10, range(CANVAS)),
+)  # where a window begins
 formula = st.container()
 
 lesson.presets(
@@ -83,19 +86,22 @@ with picture:
     )
     if look == "maps":
         scene.show(
-            pictures.pooled_maps(moved, config), "pooling_maps", ("pooled_max", row, column), on_cell=choose_window
+            pictures.pooled_maps(moved, config),
+            "pooling_drawn_maps",
+            ("pooled_max", row, column),
+            on_cell=choose_window,
         )
         st.caption(t("橙点：留下的那一格；步长卷积还没训练，先固定取一格。斜线：没有窗口读到。点一格看它的窗口。", "Orange: the cell that is kept; the strided convolution, untrained, keeps a fixed one. Hatched: in no window. Click a cell to see its window."))  # fmt: skip
     elif look == "window":
-        scene.show(pictures.one_window(moved, config, row, column), "pooling_window")
+        scene.show(pictures.one_window(moved, config, row, column), "pooling_drawn_window")
         st.caption(t(f"第 {row + 1} 行第 {column + 1} 列的窗口；在“池化结果”里点别的格。最大池化把梯度整个交给最大的一格，平均池化每格分 1/{k * k}。", f"The window in row {row + 1}, column {column + 1}; click another under “Pooled maps”. Max hands the whole gradient to its largest cell, average 1/{k * k} to each."))  # fmt: skip
     elif look == "gradient":
-        scene.show(pictures.gradient_maps(moved, config), "pooling_gradient")
+        scene.show(pictures.gradient_maps(moved, config), "pooling_drawn_gradient")
         most = int(coverage(CANVAS, CANVAS, k, s).max())
         overlap = t(f"窗口重叠：一格最多在 {most} 个窗口里，梯度相加。", f"Windows overlap: a cell lies in up to {most} of them, and gradients add up.") if most > 1 else t("窗口不重叠：每格最多在 1 个窗口里。", "No overlap: a cell lies in one window at most.")  # fmt: skip
         st.caption(t("每个输出格送回梯度 1，下面是各输入格收到的总和。窗口里全相等时，最大池化取第一格。", "Every output cell sends back 1; below is the sum that each input cell receives. Where a window's cells are all equal, max takes the first.") + " " + overlap)  # fmt: skip
     else:
-        scene.show(pictures.shift_maps(still, moved, config), "pooling_shift")
+        scene.show(pictures.shift_maps(still, moved, config), "pooling_drawn_shift")
         st.caption(t("百分数：结果与数字居中时差多少，‖移动后 − 移动前‖ / ‖移动前‖。移动步长的整数倍时，池化图只是跟着挪，并没有不变。", "Percent: how far the map is from that of the centred digit, ‖moved − still‖ / ‖still‖. A move by a multiple of the stride moves the pooled map along: it does not stay the same."))  # fmt: skip
 
 cells, kept, lost, learned = st.columns(4)
@@ -104,9 +110,9 @@ strided = learnable_parameters("none", config.channels, k)
 cells.metric(t("一张图的格数", "Cells of a map"), f"{size.before} → {size.after}")
 kept.metric(t("留下", "Kept"), f"{size.share:.1%}")
 lost.metric(
-    t("没有窗口读到", "In no window"),
-    t(f"{never} 格", f"{never} cell{'s' * (never != 1)}"),
-    t(f"末尾丢 {size.dropped_rows} 行 {size.dropped_columns} 列", f"{size.dropped_rows} rows, {size.dropped_columns} columns cut off"),
+    t("没有窗口读到的格", "Cells in no window"),
+    str(never),
+    t(f"末尾丢掉 {size.dropped_rows} 行 {size.dropped_columns} 列", f"drops {size.dropped_rows} row{'s' * (size.dropped_rows != 1)}, {size.dropped_columns} column{'s' * (size.dropped_columns != 1)}"),
     delta_color="off",
     delta_arrow="off",
 )  # fmt: skip
@@ -121,7 +127,7 @@ c = config.channels
 st.markdown(t(f"取最大和取平均里没有一个数可学，所以池化层有 **0 个可学习的参数**；{c} 个通道的步长卷积要学 {c}·({c}·{k}² + 1) = **{strided:,}** 个。", f"Taking a maximum or a mean involves no number that could be learned: a pooling layer has **0 learnable parameters**. A strided convolution of {c} channels learns {c}·({c}·{k}² + 1) = **{strided:,}**."))  # fmt: skip
 
 lesson.heading("三种办法比一比", "Race the three kinds")
-st.markdown(t("同一个网络（卷积、池化、卷积、池化、全连接），只换池化的办法；测试数字随机挪动过。", "The same network (convolution, pooling, twice over, then a dense layer) with each kind; the test digits are shifted at random."))  # fmt: skip
+st.markdown(t(f"同一个网络（卷积、池化、卷积、池化、全连接），只换池化的办法；测试数字最多随机挪动 {config.shift} 像素。", f"The same network (convolution, pooling, twice over, then a dense layer) with each kind; the test digits are shifted at random by up to {config.shift} pixels."))  # fmt: skip
 inside, side = lesson.columns()
 with side:
     controls.choice("pooling", t("看哪个网络", "Look into"), {kind: term(kind) for kind in POOLINGS})

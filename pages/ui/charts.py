@@ -18,6 +18,9 @@ from pages.ui.text import t, term
 
 POINTS = 160  # per line: enough for the eye, little for the wire
 HEIGHT = 260
+PRESENTED_HEIGHT = 360  # beside larger type
+SECOND_KEY = 44  # the height of a second key: of the runs, and of their data
+STACKED = {"top": {"direction": "vertical", "anchor": "start"}}  # two keys side by side would be cut off
 SMALLEST = 1e-12  # a logarithmic axis has no zero
 
 
@@ -33,7 +36,9 @@ class Words(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def curve_spec(title: str, unit: str, logarithmic: bool, runs: tuple[str, ...], words: Words) -> dict[str, Any]:
+def curve_spec(
+    title: str, unit: str, logarithmic: bool, runs: tuple[str, ...], words: Words, height: int = HEIGHT
+) -> dict[str, Any]:
     """The specification of one metric's curves, without its rows; built once, constant while rows stream in.
 
     Args:
@@ -87,7 +92,9 @@ def curve_spec(title: str, unit: str, logarithmic: bool, runs: tuple[str, ...], 
         )
     )
     heading = alt.TitleParams(title, anchor="start", fontSize=16, fontWeight=600, offset=4)
-    spec = alt.layer(lines, touch, rules).properties(height=HEIGHT, title=heading).to_dict()
+    height += SECOND_KEY if several else 0
+    spec = alt.layer(lines, touch, rules).properties(height=height, title=heading).to_dict()
+    spec.setdefault("config", {})["legend"] = {"layout": STACKED}
     spec.pop("datasets", None)
     for part in (spec, *spec["layer"]):
         part.pop("data", None)

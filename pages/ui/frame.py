@@ -22,6 +22,7 @@ STYLE = """
 [data-testid="stStatusWidget"] {display: none;}
 [data-testid="stMetric"] {font-variant-numeric: tabular-nums;}
 [data-testid="stMetricValue"] {font-variant-numeric: tabular-nums;}
+.st-key-lesson_head {padding-top: 1.5rem;}
 .katex-display {margin: .2rem 0 .6rem; overflow-x: auto; overflow-y: hidden; text-align: left; padding: .2rem 0;}
 .katex-display > .katex {text-align: left;}
 [data-testid="stCaptionContainer"] {font-size: .9rem;}
@@ -109,7 +110,7 @@ def enter(stem: str) -> Lesson | None:
     if stem == "home":
         return None
     lesson = find(stem)
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key="lesson_head"):
         st.title(lesson.title, anchor=False)
         st.session_state[share.PLACE] = st.container(width="content")
     st.markdown(lesson.sentence)

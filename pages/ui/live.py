@@ -402,10 +402,13 @@ class Frame:
     def _chart(self, column: Any, metric: Metric) -> None:
         name = f"chart_{metric.name}"
         logarithmic = self.logarithmic and metric.unit != "%"
-        spec = charts.curve_spec(term(metric.name), metric.unit, logarithmic, tuple(self.names.values()), self.words)
+        height = charts.PRESENTED_HEIGHT if share.presenting() else charts.HEIGHT
+        spec = charts.curve_spec(
+            term(metric.name), metric.unit, logarithmic, tuple(self.names.values()), self.words, height
+        )
         rows = charts.curve_rows(self.live.race, metric, self.live.replayed)
         place = self.places.get(name)
-        options = {} if place is not None else {"key": f"{self.live.stem}_{name}_{language()}_{logarithmic}"}
+        options = {} if place is not None else {"key": f"{self.live.stem}_{name}_{language()}_{logarithmic}_{height}"}
         self.places[name] = (place or column).vega_lite_chart(
             rows,
             spec,

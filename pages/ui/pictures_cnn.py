@@ -80,7 +80,8 @@ def layer_markdown(rows: list[LayerRow], named: bool = False) -> str:
         name = f"**{row.name}** {layer_words(row)}" if named and row.kind != "input" else layer_words(row)
         maps = row.kind in ("convolution", "trainable", *POOLINGS)
         field, jump = (f"{row.receptive_field}×{row.receptive_field}", f"{row.jump}") if maps else ("", "")
-        lines.append(f"| {name} | {size_words(row)} | {row.parameters:,} | {field} | {jump} | {row.multiply_adds:,} |")
+        learned, products = ("", "") if row.kind == "input" else (f"{row.parameters:,}", f"{row.multiply_adds:,}")
+        lines.append(f"| {name} | {size_words(row)} | {learned} | {field} | {jump} | {products} |")
     parameters, products = (sum(getattr(row, what) for row in rows) for what in ("parameters", "multiply_adds"))
     return "\n".join([*lines, f"| **{t('合计', 'Total')}** | | **{parameters:,}** | | | **{products:,}** |"])
 

@@ -25,9 +25,14 @@ from pages.ui.text import t
 
 LARGE, MIDDLE, SMALL = 276, 176, 152  # sides of the maps
 TOP = 48  # above a map: its title, and room for the value of a cell in the first row
-PADDING, DROPPED = "#0a9371", "#c4608f"  # the colours of the padding and of what is left out
+PADDING, DROPPED, WINDOW = (
+    "#0a9371",
+    "#c4608f",
+    "#c4347f",
+)  # the colours of padding, of what is left out, of what is read
 NUMBERS = 8  # a large map of up to so many rows prints its values
 WEIGHTS = 5  # a small one
+WRITTEN = 3  # up to this kernel size every product is written out
 GRAY = {"scale": "gray", "high": 1.0}
 
 
@@ -72,12 +77,12 @@ def padded_input(config: ConvolutionConfig, padded: Tensor, row: int, column: in
         edge = LARGE - left_out * cell
         drawn.rect(2 + edge, TOP, left_out * cell, LARGE, ink=DROPPED, stroke=1, hatch=True)
         drawn.rect(2, TOP + edge, edge, left_out * cell, ink=DROPPED, stroke=1, hatch=True)
-    if config.dilation > 1 and config.kernel > 1:
+    if config.dilation > 1 and config.kernel > 1:  # the window has gaps: mark the pixels that it reads
         for i in range(config.kernel):
             for j in range(config.kernel):
-                x = 2 + (column * config.stride + j * config.dilation + 0.5) * cell
-                y = TOP + (row * config.stride + i * config.dilation + 0.5) * cell
-                drawn.circle(x, y, max(2.0, 0.16 * cell), ink="#ffffff", fill=DROPPED, stroke=1)
+                x = 2 + (column * config.stride + j * config.dilation) * cell
+                y = TOP + (row * config.stride + i * config.dilation) * cell
+                drawn.rect(x + 1, y + 1, cell - 2, cell - 2, ink=WINDOW, stroke=2)
     legend(drawn, padding, left_out)
     return drawn
 
@@ -86,6 +91,7 @@ def legend(drawn: Figure, padding: int, left_out: int) -> None:
     """Under the input: what the tint and the hatching mean, where there is any."""
     x, y = 2, TOP + LARGE + 10
     if padding:
+        drawn.rect(x, y, 18, 16, ink="none", fill="#000000")  # a zero, under the tint
         drawn.rect(x, y, 18, 16, ink="none", fill=PADDING, opacity=0.5)
         drawn.text(t(f"填充 {padding}", f"padding {padding}"), x + 25, y + 13, ink="muted")
         x += t(90, 105)
@@ -104,13 +110,15 @@ def figure(side: float) -> Figure:
     return Figure(side + 4, TOP + side + 32)
 
 
-def in_a_row(parts: Iterable[tuple[str, Tensor, str, str, dict[str, Any]]], side: float) -> tuple[Figure, ...]:
+def in_a_row(
+    parts: Iterable[tuple[str, Tensor, str, str, dict[str, Any]]], side: float, top: float = 30
+) -> tuple[Figure, ...]:
     """A map each for (name, values, title, sign, options); the sign stands between it and the next."""
     figures = []
     for name, values, title, sign, options in parts:
-        drawn = Figure(side + 26, TOP + side + 4).map(name, values, 2, TOP, side, **options)
+        drawn = Figure(side + 26, top + side + 4).map(name, values, 2, top, side, **options)
         drawn.text(title, 2, 17)
-        drawn.text(sign, side + 15, TOP + side / 2 + 8, size=24, anchor="middle", ink="muted")
+        drawn.text(sign, side + 15, top + side / 2 + 8, size=24, anchor="middle", ink="muted")
         figures.append(drawn)
     return tuple(figures)
 
@@ -122,16 +130,17 @@ def products(config: ConvolutionConfig, found: Window) -> Scene:
     """The window's pixels times the weights laid on them, and the products."""
     numbers = {"numbers": config.kernel <= WEIGHTS}
     turned = t("（转了 180°）", ", turned 180°") if config.flip else ""
+    by_rows = t("（下面是各行的和）", " (row sums below)") if config.kernel > WRITTEN else ""
     edit = {"pick": True, "label": t("卷积核：点一个权重来改", "Kernel: click a weight to edit it")}
     parts = (
         ("values", found.values, t("窗口里的像素", "Pixels in the window"), "×", GRAY | numbers),
         ("weights", found.weights, t("卷积核", "Kernel") + turned, "=", edit | numbers),
-        ("products", found.products, t("乘积", "Products"), "", numbers),
+        ("products", found.products, t("乘积", "Products") + by_rows, "", numbers),
     )
     words = t(
         "选中的窗口里的像素、卷积核、逐个相乘的积。", "The pixels of the chosen window, the kernel, and their products."
     )
-    return Scene(in_a_row(parts, SMALL), words)
+    return Scene(in_a_row(parts, SMALL, TOP), words)
 
 
 def laid_on(config: ConvolutionConfig, weight: int) -> tuple[int, int]:
@@ -141,9 +150,9 @@ def laid_on(config: ConvolutionConfig, weight: int) -> tuple[int, int]:
 
 
 def sum_formula(found: Window, row: int, column: int) -> str:
-    """KaTeX: the sum of the products with its numbers; of a kernel above 3×3, the sums of the rows."""
+    """KaTeX: the sum of the products with its numbers; of a larger kernel, the sums of its rows."""
     name = rf"y_{{{row + 1},{column + 1}}}"
-    if len(found.rows) <= 3:
+    if len(found.rows) <= WRITTEN:
         lines = [
             " + ".join(rf"{plain(value)}\cdot {weight(factor)}" for value, factor in zip(*pair, strict=True))
             for pair in zip(found.values.tolist(), found.weights.tolist(), strict=True)

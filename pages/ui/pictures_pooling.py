@@ -205,6 +205,7 @@ def gradient_maps(image: Tensor, config: PoolingConfig) -> Scene:
         window = Link("gradient*", 0, 0, config.stride, config.stride, config.kernel, config.kernel)
         drawn.map(f"sent_{kind}", torch.ones(side, side), x, TOP, small, high=1.0, links=(window,), label=t("送回的梯度", "The gradients sent back"))  # fmt: skip
         arrow_down(drawn, TOP + small + 3, 24, "#d9660a")
+        drawn.text(t("每格 1", "1 each"), WIDTH / 2 + 12, TOP + small + 21, size=14, ink="orange")
         y = TOP + small + 32
         drawn.map(f"gradient_{kind}", arrived, 1, y, WIDTH - 2, high=max(1.0, largest))
         unread(drawn, config, 1, y, WIDTH - 2)
@@ -315,7 +316,7 @@ def network_chart(changes: pd.DataFrame, step: int) -> alt.Chart:
     )  # fmt: skip
 
 
-HEIGHT = 280
+HEIGHT = 320
 DASHES = [[2, 3], [1, 0], [7, 3], [4, 2, 1, 2]]  # colour is never the only carrier
 KEY = alt.Legend(title=None, orient="top", columns=2, symbolType="stroke", symbolSize=500, symbolStrokeWidth=2.5)
 
@@ -341,7 +342,8 @@ def feature_maps(config: PoolingConfig, snapshot: Snapshot, image: Tensor) -> Sc
             shown = range(first, min(first + 4, channels))
             drawn = Figure(4 * STEP, 2 * MAP + 62)
             sizes = f"{maps.shape[-1]}×{maps.shape[-1]} → {pooled.shape[-1]}×{pooled.shape[-1]}"
-            title = t(f"第 {number} 层", f"Layer {number}")
+            those = f"{shown[0] + 1}–{shown[-1] + 1}" if len(shown) > 1 else f"{shown[0] + 1}"
+            title = t(f"第 {number} 层，通道 {those}", f"Layer {number}, channel{'s' * (len(shown) > 1)} {those}")
             drawn.text(title, 1, 16, size=15, bold=True)
             drawn.text(sizes, 4 * STEP - 4, 16, size=14, anchor="end", ink="muted")
             for place, channel in enumerate(shown):

@@ -200,19 +200,21 @@ def ask(controls: Controls, questions: tuple[Question, ...]) -> None:
     lesson.heading("先预测，再运行", "Predict, then run")
     name = controls.view("question", names[0], names)
     question = questions[names.index(name)]
+    answer = answer_of(stem, question)
+    over = answer is not None and not (answer.job and answer.job.running)
+    if over:
+        settle(stem, question, answer)
     choose(controls, names, name)
     with st.container(border=True, key=f"{stem}_predict"):
         st.subheader(question.text, anchor=False)
-        answer = answer_of(stem, question)
         if answer is None:
             guessing(stem, question)
-        elif answer.job is not None and answer.job.running:
-            st.markdown(t("你的预测：", "Your guess: ") + f"**{in_words(question, answer.guess)}**")
-            jobs.show(answer.job, f"{stem}_experiment", stem, on_cancel=partial(forget, stem, question.name))
-        else:
-            settle(stem, question, answer)
+        elif over:
             result(question, answer)
             onward(controls, names, name)
+        else:
+            st.markdown(t("你的预测：", "Your guess: ") + f"**{in_words(question, answer.guess)}**")
+            jobs.show(answer.job, f"{stem}_experiment", stem, on_cancel=partial(forget, stem, question.name))
 
 
 def choose(controls: Controls, names: tuple[str, ...], current: str) -> None:
@@ -376,7 +378,7 @@ def choice_widget(stem: str, question: Question) -> str | None:
 
 def number_widget(stem: str, question: Question) -> float:
     number, key, label = question.number, guess_key(stem, question), t("你的预测", "Your guess")
-    if isinstance(number.limits, tuple):
+    if not isinstance(number.limits, (range, Span)):
         words = partial(digits, number)
         return st.select_slider(label, number.limits, key=key, format_func=words, width=GUESS_WIDTH)
     return slider(label, number.limits, number.unit, key, GUESS_WIDTH)
@@ -412,15 +414,24 @@ def result(question: Question, answer: Answer) -> None:
     if question.line is not None:
         draw_line(question.line, answer.guess, answer.measured)
     else:
-        left, right = st.columns(2)
-        left.metric(t("你的预测", "Your guess"), in_words(question, answer.guess), border=True)
-        right.metric(t("测得", "Measured"), in_words(question, answer.measured), border=True)
+        left, right = st.columns(2, border=True)
+        fact(left, question, t("你的预测", "Your guess"), answer.guess)
+        fact(right, question, t("测得", "Measured"), answer.measured)
     if answer.measured is not None:
         st.markdown(question.shown(answer.runs) + distance_line(question, answer))
     if answer.job is not None and answer.job.stopped:
         st.warning(stopped(answer.job), icon=":material/timer_off:")
     if answer.measured is not None:
         st.markdown(question.explain)
+
+
+def fact(column: Any, question: Question, name: str, value: Any) -> None:
+    """One of the two that are compared: a large number, or the words of a choice, which may need several lines."""
+    if question.number is not None:
+        column.metric(name, in_words(question, value))
+    else:
+        column.caption(name)
+        column.markdown(f"**{in_words(question, value)}**")
 
 
 def verdict(question: Question, answer: Answer) -> None:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from pages.ui.live import Live
 
 PLACE = "share_place"  # where the frame has left room for the button
+LARGE = "share_large"  # the link whose code is to fill the screen
 
 PRESENTING = """
 <style>
 html {font-size: clamp(18px, 1.15vw + 7px, 30px) !important;}
 [data-testid="stSidebar"], [data-testid="stExpandSidebarButton"], [data-testid="stHeader"] {display: none !important;}
 .block-container {padding-top: 1.2rem; max-width: none;}
-.st-key-presenting {position: fixed; top: .3rem; right: .6rem; width: auto; z-index: 100; opacity: .75;}
-.st-key-presenting:hover, .st-key-presenting:focus-within {opacity: 1;}
+.st-key-presenting {position: fixed; bottom: .5rem; left: .6rem; width: auto; z-index: 100;}
 @media print {.st-key-presenting {display: none;}}
 </style>
 """
@@ -105,25 +105,39 @@ def button(controls: Controls, live: Live) -> None:
         popover = st.popover(
             t("分享", "Share"), icon=":material/share:", key=f"{controls.stem}_share", on_change="rerun"
         )
+    if text := st.session_state.pop(LARGE, ""):
+        st.dialog(t("扫码打开", "Scan to open"), width="large")(show_qr)(text, "min(100%, 76vh)")
     if not popover.open:
         return
     with popover:
         st.markdown(t("这个链接打开眼前的全部设置；按“播放”得到同一条曲线。", "This link opens all that is set here; Play then draws the same curve."))  # fmt: skip
         if changes := len(live.race.leader.interventions) + len(live.race.leader.planned):
-            st.markdown(t(f"途中的 {changes} 处改动也在其中，会在原来的步数重做。", f"What was changed on the way ({changes}) is in it and will be changed again at the same steps."))  # fmt: skip
+            st.caption(t(f"途中的 {changes} 处改动也在其中，会在原来的步数重做。", f"What was changed on the way ({changes}) is in it and will be changed again at the same steps."))  # fmt: skip
         place = st.container()
         text = link(controls, *teacher(controls))
-    with place:
-        words = {"label": t("复制链接", "Copy link"), "done": t("已复制", "Copied"), "failed": t("请手动复制下面的链接", "Copy the link below by hand")}  # fmt: skip
-        copy(data=words | {"text": text}, key=f"{controls.stem}_share_copy")
-        st.code(text, language=None, wrap_lines=True, height=112)
-        if not qr(text):
+        with place:
+            words = {"label": t("复制链接", "Copy link"), "done": t("已复制", "Copied"), "failed": t("请手动复制", "Please copy by hand")}  # fmt: skip
+            copy(data=words | {"text": text}, key=f"{controls.stem}_share_copy")
+            st.code(text, language=None, wrap_lines=True, height=112)
+        if qr(text):
+            show_qr(text, "min(100%, 17rem)")
+            st.button(
+                t("放大二维码", "Enlarge the code"),
+                key=f"{controls.stem}_share_qr",
+                icon=":material/qr_code_2:",
+                on_click=enlarge,
+                args=(controls.stem, text),
+                width="stretch",
+            )
+        else:
             st.caption(t("链接太长，放不进二维码。", "The link is too long for a QR code."))
-            return
-        show_qr(text, "min(100%, 17rem)")
-        if st.button(t("放大二维码", "Enlarge"), key=f"{controls.stem}_share_qr", icon=":material/qr_code_2:", width="stretch"):  # fmt: skip
-            st.dialog(t("扫码打开", "Scan to open"), width="large")(show_qr)(text, "min(100%, 74vh)")
         st.caption(t("上传的文件不在链接里。", "Uploaded files are not in a link."))
+
+
+def enlarge(stem: str, text: str) -> None:
+    """The popover makes room for the code, as large as the screen."""
+    st.session_state[f"{stem}_share"] = False
+    st.session_state[LARGE] = text
 
 
 def teacher(controls: Controls) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
@@ -153,10 +167,14 @@ def stage() -> None:
     """Part of the frame: larger type and no sidebar while presenting, with a small button to leave."""
     with st.sidebar:
         st.button(t("演示视图", "Present"), key="present_enter", icon=":material/slideshow:", on_click=present, args=(True,), width="stretch")  # fmt: skip
-    if st.session_state.get(PRESENT):
+    if presenting():
         st.html(PRESENTING)
         with st.container(key="presenting"):
             st.button(t("退出演示", "Leave"), key="present_leave", icon=":material/close_fullscreen:", on_click=present, args=(False,))  # fmt: skip
+
+
+def presenting() -> bool:
+    return bool(st.session_state.get(PRESENT))
 
 
 def present(on: bool) -> None:
