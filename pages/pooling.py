@@ -69,9 +69,12 @@ still, moved = pictures.picture_of(digit, source), pictures.picture_of(digit, so
 size = reduction(CANVAS, CANVAS, config.kernel, config.stride)
 row, column = (min(place // config.stride, size.height - 1) for place in (row, column))
 
-with formula:
-    k, s, n = config.kernel, config.stride, size.height
-    st.latex(rf"n' = \left\lfloor\frac{{n-k}}{{s}}\right\rfloor + 1 = \left\lfloor\frac{{{CANVAS}-{k}}}{{{s}}}\right\rfloor + 1 = {n} \qquad y_{{ij}} = \max_{{0 \le u,v < {k}}} x_{{{s}i+u,\;{s}j+v}} \quad\text{{{t('或', 'or')}}}\quad y_{{ij}} = \frac{{1}}{{{k * k}}}\sum_{{u,v}} x_{{{s}i+u,\;{s}j+v}}")  # fmt: skip
+k, s, n = config.kernel, config.stride, size.height
+with formula, st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+    times = "" if s == 1 else s
+    st.latex(rf"n' = \left\lfloor\frac{{n-k}}{{s}}\right\rfloor + 1 = \left\lfloor\frac{{{CANVAS}-{k}}}{{{s}}}\right\rfloor + 1 = {n}", width="content")  # fmt: skip
+    st.latex(rf" y_{{ij}} = \max_{{0 \le u,v < {k}}} x_{{{times}i+u,\;{times}j+v}}", width="content")
+    st.latex(rf" y_{{ij}} = \frac{{1}}{{{k * k}}}\sum_{{u,v}} x_{{{times}i+u,\;{times}j+v}}", width="content")
 
 with picture:
     look = controls.choice(

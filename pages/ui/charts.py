@@ -25,6 +25,10 @@ SMALLEST = 1e-12  # a logarithmic axis has no zero
 
 
 PARTS = ("train", "test")
+PINNED_POINTS = 64  # per pinned curve
+PINNED = "pinned"  # the name of their rows
+KEY_ROW = 19  # the height of one row of their key
+DASHES = ((2, 2), (12, 3), (9, 3, 2, 3), (4, 3), (12, 3, 2, 3, 2, 3), (18, 6))  # by slot
 
 
 class Words(NamedTuple):
@@ -35,9 +39,28 @@ class Words(NamedTuple):
     test: str
 
 
+class Pinned(NamedTuple):
+    """A pinned curve of held-out data, as the chart shows it."""
+
+    label: str  # in the key and beside the curve's code: "1a kernel 5"
+    slot: int  # which colour and dash
+    band: bool = False  # from the lowest to the highest of several seeds
+
+
+def pinned_colour(slot: int, runs: int) -> str:
+    """The colour of a slot beside so many runs: theirs come first in the palette."""
+    return SERIES[(max(2, runs) + slot) % len(SERIES)]
+
+
 @lru_cache(maxsize=256)
 def curve_spec(
-    title: str, unit: str, logarithmic: bool, runs: tuple[str, ...], words: Words, height: int = HEIGHT
+    title: str,
+    unit: str,
+    logarithmic: bool,
+    runs: tuple[str, ...],
+    words: Words,
+    height: int = HEIGHT,
+    pinned: tuple[Pinned, ...] = (),
 ) -> dict[str, Any]:
     """The specification of one metric's curves, without its rows; built once, constant while rows stream in.
 
@@ -45,6 +68,7 @@ def curve_spec(
         title: the metric's name, for the axis; `unit` "%" shows shares as percentages.
         runs: the names of the runs as shown. One run is coloured by its data (train solid blue, test dashed orange),
             several by run, their test curves dashed.
+        pinned: curves of earlier runs to lay over them; their rows come as the dataset PINNED.
     """
     of = {f"{part}{i}": (part, run) for i, run in enumerate(runs) for part in PARTS}
     columns = list(of)
@@ -93,12 +117,45 @@ def curve_spec(
     )
     heading = alt.TitleParams(title, anchor="start", fontSize=16, fontWeight=600, offset=4)
     height += SECOND_KEY if several else 0
-    spec = alt.layer(lines, touch, rules).properties(height=height, title=heading).to_dict()
+    chart = alt.layer(lines, touch, rules)
+    if pinned:
+        height += KEY_ROW * len(pinned)
+        chart = alt.layer(lines, touch, rules, *pinned_layers(pinned, len(runs), x, y, tooltip[:2]))
+        chart = chart.resolve_scale(color="independent", strokeDash="independent")
+    spec = chart.properties(height=height, title=heading).to_dict()
     spec.setdefault("config", {})["legend"] = {"layout": STACKED}
     spec.pop("datasets", None)
     for part in (spec, *spec["layer"]):
-        part.pop("data", None)
+        if part.get("data") != {"name": PINNED}:
+            part.pop("data", None)
     return spec
+
+
+def pinned_layers(pinned: tuple[Pinned, ...], runs: int, x: alt.X, y: alt.Y, tooltip: list[alt.Tooltip]) -> list:
+    """The layers of the pinned curves: thin lines, their codes on them, bands, and what a finger meets."""
+    domain, colours = [curve.label for curve in pinned], [pinned_colour(curve.slot, runs) for curve in pinned]
+    legend = alt.Legend(
+        title=None, orient="bottom", direction="vertical", symbolType="stroke", symbolSize=700, symbolStrokeWidth=2,
+        labelLimit=320,
+    )  # fmt: skip
+    color = alt.Color("curve:N", scale=alt.Scale(domain=domain, range=colours), legend=legend)
+    quiet = alt.Color("curve:N", scale=alt.Scale(domain=domain, range=colours), legend=None)
+    dashes = alt.Scale(domain=domain, range=[DASHES[curve.slot] for curve in pinned])
+    rows = alt.Chart(alt.NamedData(PINNED))
+    tooltip = [*tooltip, alt.Tooltip("curve:N", title=" ")]
+    layers = [
+        rows.mark_line(clip=True, strokeWidth=1.5).encode(
+            x=x, y=y, color=color, strokeDash=alt.StrokeDash("curve:N", scale=dashes, legend=legend)
+        ),
+        rows.transform_filter("datum.code != ''")
+        .mark_text(dy=-8, fontSize=13, fontWeight=700)
+        .encode(x=x, y=y, text="code:N", color=quiet),
+        rows.mark_circle(size=90, opacity=0).encode(x=x, y=y, tooltip=tooltip),
+    ]
+    if any(curve.band for curve in pinned):
+        band = rows.transform_filter("isValid(datum.low)").mark_area(clip=True, opacity=0.2, line=False)
+        layers.insert(0, band.encode(x=x, y=alt.Y("low:Q").title(None), y2="high:Q", color=quiet))
+    return layers
 
 
 def curve_rows(race: Race, metric: Metric, replayed: int | None = None) -> pa.Table:

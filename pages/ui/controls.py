@@ -25,6 +25,7 @@ SETTINGS, DEFAULTS, NOTES, VISITING, NOTE_PLACE = "settings", "setting_defaults"
 HIDE, LOCK, PRESENT = "hide", "lock", "present"  # names in the address, and in the session: they hold for the visit
 DRAWN = "drawn"  # name → label of what this run has drawn, hidden controls included
 STARTED = "started"  # stem → {key: value} that the run began with, where the control has moved on since
+WORDED = "worded"  # (stem, language) → {field: (label, how a value is worded)} of what was drawn in this visit
 PRESETS = "presets"  # the name by which a teacher's link hides or locks the row of presets
 
 
@@ -66,6 +67,11 @@ def access(name: str) -> str:
 def drawn() -> dict[str, str]:
     """Name → label of the controls of this page, hidden ones included, as far as this run has come."""
     return st.session_state.setdefault(DRAWN, {})
+
+
+def worded(stem: str) -> dict[str, tuple[str, Callable | None]]:
+    """Field → its label and how a value of it is worded, in the viewer's language, as far as a page has drawn it."""
+    return st.session_state.setdefault(WORDED, {}).setdefault((stem, language()), {})
 
 
 def visit(stem: str) -> None:
@@ -283,6 +289,7 @@ class Controls:
 
     def _widget(self, field: str, widget: Callable, label: str, **options: Any) -> Any:
         key, allowed = self.key(field), self.access(field, label)
+        worded(self.stem)[field] = label, options.get("format_func")
         if allowed == "hide":
             return settings()[key]
         if key not in st.session_state:

@@ -7,12 +7,12 @@ pre-empts it; the next run finds the job where it was. Leaving the page pauses i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import streamlit as st
 
 from core.config import Config
-from core.training import Race, Run
+from core.training import Intervention, Race, Run
 from pages.ui.text import t
 from pages.ui.turns import TURNS
 
@@ -29,8 +29,14 @@ class Job:
     Equal jobs that are not stopped give bit-equal histories, however their slices fall. The last step is evaluated.
     """
 
-    def __init__(self, configs: Mapping[str, Config], steps: int, budget: float = BUDGET):
-        self.configs, self.steps, self.budget = dict(configs), steps, budget
+    def __init__(
+        self,
+        configs: Mapping[str, Config],
+        steps: int,
+        budget: float = BUDGET,
+        planned: Iterable[Intervention] = (),  # what is changed on the way
+    ):
+        self.configs, self.steps, self.budget, self.planned = dict(configs), steps, budget, tuple(planned)
         self.race: Race | None = None  # built in the first slice: building trains nothing but takes its time
         self.spent = 0.0  # seconds of training so far
         self.cancelled = False
@@ -64,7 +70,7 @@ class Job:
             return
         began = time.perf_counter()
         if self.race is None:
-            self.race = Race(self.configs)
+            self.race = Race(self.configs, self.planned)
         self.race.advance(min(seconds, self.budget - self.spent), self.steps)
         self.spent += time.perf_counter() - began
         if not self.running:

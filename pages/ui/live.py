@@ -15,7 +15,7 @@ import streamlit as st
 
 from core.config import Config
 from core.training import SNAPSHOT_BYTES, SNAPSHOTS, Intervention, Metric, Race, Run, Snapshot, replay
-from pages.ui import charts, scene, share
+from pages.ui import charts, scene, share, take_home
 from pages.ui.address import decode_interventions, encode_interventions
 from pages.ui.controls import STARTED, Controls, key_of, note, put, settings
 from pages.ui.text import language, t, term
@@ -179,6 +179,7 @@ class Live:
         st.session_state[self._name("only_draw")] = True
         st.fragment(self._tick, run_every=TICK if self.playing or self.filming else None)()
         self._scrubber()
+        take_home.offer(self.stem, self.race)
 
     def _buttons(self) -> None:
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):

@@ -156,9 +156,10 @@ def block_figure(config: CNNConfig, snapshot: Snapshot, stages: Trace, rows: dic
     source = "" if block == 1 else f"p{block - 1}." if f"pooling_{block - 1}" in rows else f"f{block - 1}."
     links = seen(convolution, source)
     high = strongest(maps)
+    named = t(f"第 {block} 块，特征图", f"Block {block}, map")
     for i in range(shown):
         x, y = i % 4 * LARGE_SLOT, 97 + i // 4 * LARGE_SLOT
-        figure.map(f"f{block}.{i}", maps[i], x, y, LARGE_MAP, scale="sequential", high=high, links=links, label=t(f"第 {block} 块第 {i + 1} 张特征图", f"Map {i + 1} of block {block}"))  # fmt: skip
+        figure.map(f"f{block}.{i}", maps[i], x, y, LARGE_MAP, scale="sequential", high=high, links=links, label=f"{named} {i + 1}")  # fmt: skip
     if pooling is None:
         figure.text(t("不池化", "no pooling"), 0, 252, size=13, ink="muted")
         return figure
@@ -166,9 +167,10 @@ def block_figure(config: CNNConfig, snapshot: Snapshot, stages: Trace, rows: dic
     name = t("最大池化后", "max-pooled") if pooling.kind == "max" else t("平均池化后", "average-pooled")
     figure.text(f"{name} {side}×{side}", 0, 252, size=13, ink="muted")
     pooled = stages.pooled[block - 1][0]
+    named = t(f"第 {block} 块，池化图", f"Block {block}, pooled map")
     for i in range(shown):
         links = seen(pooling, f"f{block}.{i}")
-        figure.map(f"p{block}.{i}", pooled[i], i * SLOT, 259, MAP, scale="sequential", high=high, links=links, label=t(f"第 {block} 块第 {i + 1} 张池化图", f"Pooled map {i + 1} of block {block}"))  # fmt: skip
+        figure.map(f"p{block}.{i}", pooled[i], i * SLOT, 259, MAP, scale="sequential", high=high, links=links, label=f"{named} {i + 1}")  # fmt: skip
     return figure
 
 
@@ -218,10 +220,11 @@ def head_figure(stages: Trace, label: int, rows: dict[str, LayerRow]) -> Figure:
     if channels > SHOWN:
         figure.text(t(f"画出 {SHOWN} 张", f"{SHOWN} shown"), WIDTH, 14, size=13, ink="muted", anchor="end")
     high = strongest(maps)
+    named = t("展平，图", "Flatten, map")
     for i in range(min(SHOWN, channels)):
         x = i * SLOT
         links = (Link(f"v{i}", 0, 0, 0, 1, 1, 1, wrap=width),)
-        figure.map(f"h{i}", maps[i], x + 2, 24, MAP, scale="sequential", high=high, links=links, label=t(f"展平第 {i + 1} 张图", f"Flatten map {i + 1}"))  # fmt: skip
+        figure.map(f"h{i}", maps[i], x + 2, 24, MAP, scale="sequential", high=high, links=links, label=f"{named} {i + 1}")  # fmt: skip
         figure.path(f"M{x + 2:.1f} 55 H{x + 2 + MAP:.1f} L{x + SLOT:.1f} 68 H{x:.1f} Z", ink="none", fill="muted", opacity=0.35)  # fmt: skip
         figure.map(f"v{i}", maps[i].reshape(1, -1), x, 68, SLOT, 12, scale="sequential", high=high)
     y = 97
@@ -343,13 +346,17 @@ def mistakes_figure(config: CNNConfig, snapshot: Snapshot) -> Figure:
 
 
 def reading(config: CNNConfig, snapshot: Snapshot, drawing: Tensor) -> Scene:
-    """What the network sees of a drawing (H, W), and what it reads."""
+    """What the network sees of a drawing (H, W), and what it reads; nothing where nothing is drawn."""
     image = prepare_drawing(drawing, config)
     sight, answer = Figure(WIDTH, 216), Figure(WIDTH, 216)
     side = image.shape[-1]
-    title(sight, t(f"网络看到的 {side}×{side}", f"What the network sees, {side}×{side}"))
+    title(sight, t(f"网络看到的 {side}×{side}", f"What the network sees: {side}×{side}"))
     sight.map("seen", image[0, 0], 0, 24, 186, scale="gray", high=1.0)
-    scores = trace(config, snapshot.state, image).scores[0]
-    title(answer, t(f"读作 {int(scores.argmax())}", f"Read as {int(scores.argmax())}") if drawing.any() else t("先画一个数字", "Draw a digit first"), onward=False)  # fmt: skip
-    bars(answer, scores, 36, None)
+    if drawing.any():
+        scores = trace(config, snapshot.state, image).scores[0]
+        guess = int(scores.argmax())
+        title(answer, t(f"读作 {guess}", f"Read as {guess}"), onward=False)
+        bars(answer, scores, 36, None)
+    else:
+        title(answer, t("先画一个数字。", "Draw a digit first."), onward=False)
     return Scene((sight, answer), t("网络怎样读你画的数字", "How the network reads your digit"))

@@ -155,7 +155,8 @@ def is_right(question: Question, guess: Any, measured: Any) -> bool:
     if question.options is not None:
         return guess == measured
     if question.number is not None:
-        return abs(guess - measured) <= max(question.number.near, question.number.share * abs(measured))  # not for NaN
+        near = max(question.number.near, question.number.share * abs(measured))
+        return math.isfinite(measured) and abs(guess - measured) <= near
     gap = distance(question.line, guess, measured)
     return gap is not None and gap <= question.line.near
 

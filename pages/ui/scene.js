@@ -100,10 +100,10 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
   const map = maps[point.map], row = Math.min(point.row, map.r - 1), column = Math.min(point.column, map.c - 1);
   const chosen = box(map, row, column, 1, 1);
   view.marks.push(...frameOf(view.layer, chosen, "chosen"));
-  for (const link of map.links ?? []) {
-    const top = link.top + row * link.down, left = link.left + column * link.right + row * link.wrap;
-    for (const [there, target] of targets(view, link.to)) {
-      view.marks.push(...frameOf(there.layer, box(target, top, left, link.height, link.width), "window"));
+  for (const [to, top, left, down, right, height, width, wrap] of map.links ?? []) { // a Link of scene.py
+    for (const [there, target] of targets(view, to)) {
+      const window = box(target, top + row * down, left + column * right + row * wrap, height, width);
+      view.marks.push(...frameOf(there.layer, window, "window"));
     }
   }
   const value = values(map)[row * map.c + column];
@@ -225,8 +225,9 @@ function drawFigure(view, component) {
     touch(view, map, node, component);
     if (focused === map.n) node.focus();
   }
-  if (data.pinned && data.pinned[0] in view.maps) {
-    view.pinned = { map: data.pinned[0], row: data.pinned[1], column: data.pinned[2] };
+  if (data.pinned) { // the page keeps what is pinned: there and nowhere else
+    const [map, row, column] = data.pinned;
+    view.pinned = map in view.maps ? { map, row, column } : null;
   }
 }
 

@@ -79,10 +79,9 @@ class Figure:
         item = {
             "t": "map", "n": name, "r": rows, "c": columns, "d": data, "s": scale, "lo": low, "hi": high or 1.0,
             "x": x, "y": y, "w": width, "h": height if height is not None else width * rows / columns, "title": title,
-            "show": numbers, "hover": hover, "pick": pick, "links": [link._asdict() for link in links] or None,
-            "label": label or None,
+            "show": numbers, "hover": hover, "pick": pick, "links": links or None, "label": label,
         }  # fmt: skip
-        self.items.append({key: value for key, value in item.items() if value is not None})
+        self.items.append(trimmed(item))
         return self
 
     def text(
@@ -90,8 +89,9 @@ class Figure:
         bold: bool = False, mono: bool = False, turn: float = 0,
     ) -> Figure:  # fmt: skip
         """Words at their baseline; `ink` is "text", "muted", "blue", "orange", "primary" or any colour."""
-        self.items.append({"t": "text", "s": text, "x": x, "y": y, "size": size, "anchor": anchor, "ink": ink,
-                           "bold": bold, "mono": mono, "turn": turn})  # fmt: skip
+        item = {"t": "text", "s": text, "x": x, "y": y, "size": size, "anchor": anchor, "ink": ink,
+                "bold": bold or None, "mono": mono or None, "turn": turn or None}  # fmt: skip
+        self.items.append(trimmed(item))
         return self
 
     def line(
@@ -134,6 +134,11 @@ class Figure:
         item = {"t": "path", "d": d, "ink": ink, "fill": fill, "width": width, "opacity": opacity}
         self.items.append(item | ({"dash": dash} if dash else {}))
         return self
+
+
+def trimmed(item: dict[str, Any]) -> dict[str, Any]:
+    """Without what the browser takes for granted: half of what goes over the wire for every frame."""
+    return {key: value for key, value in item.items() if value is not None and value is not False and value != ""}
 
 
 class Scene(NamedTuple):

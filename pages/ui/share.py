@@ -86,7 +86,7 @@ def link(controls: Controls, hide: tuple[str, ...] = (), lock: tuple[str, ...] =
 def qr(text: str) -> str:
     """A QR code as the address of a picture, dark on white with its quiet zone; empty where the text is too long."""
     try:
-        return segno.make(text, error="l", micro=False).svg_data_uri(border=4, dark="#000", light="#fff")
+        return segno.make(text, error="l", micro=False).svg_data_uri(border=4, dark="#000", light="#fff", omitsize=True)
     except segno.DataOverflowError:
         return ""
 

@@ -280,6 +280,72 @@ def test_interventions_before_the_first_and_after_the_last_step():
     assert_equal(run, replay(LineConfig(), late, 5))
 
 
+def test_a_planned_run_repeats_one_that_was_changed_by_hand(config):
+    run = trained(config, 2)
+    run.intervene("learning_rate", config.learning_rate * 2)
+    run.step()
+    run.intervene("learning_rate", config.learning_rate * 0.1)
+    run.advance(FOREVER, STEPS)
+    again = Run(config, run.interventions)
+    assert again.interventions == [] and again.learning_rate == config.learning_rate
+    while again.steps < STEPS:  # however the slices fall, and stored between them
+        again.advance(0.0, STEPS)
+        again = pickle.loads(pickle.dumps(again))
+    assert_equal(run, again)
+    assert again.interventions == run.interventions and again.planned == []
+
+
+def test_what_is_planned_is_made_at_its_step_after_it_was_measured():
+    change = Intervention(3, "weight", (0, 9.0))
+    run = Run(LineConfig(), [Intervention(5, "learning_rate", 0.0), change, Intervention(0, "weight", (1, 7.0))])
+    assert run.snapshot().state["weight"][1] == 7.0 and run.snapshots[0].state["weight"][1] == 0.0
+    run.advance(FOREVER, 3)
+    assert run.interventions[1:] == [change] and run.planned == [Intervention(5, "learning_rate", 0.0)]
+    assert run.snapshot().state["weight"][0] == 9.0 != run.snapshots[-1].state["weight"][0]
+    run.advance(FOREVER, 5)
+    assert run.learning_rate == 0.0 and run.planned == []
+
+
+def test_what_a_person_changes_is_no_longer_changed_by_plan():
+    plan = [
+        Intervention(3, "learning_rate", 0.0),
+        Intervention(4, "weight", (0, 9.0)),
+        Intervention(5, "learning_rate", 0.0),
+    ]
+    run = Run(LineConfig(), plan)
+    run.step()
+    run.intervene("learning_rate", 0.2)
+    assert run.planned == [plan[1]]
+    run.advance(FOREVER, 6)
+    assert run.interventions == [Intervention(1, "learning_rate", 0.2), plan[1]] and run.learning_rate == 0.2
+
+
+def test_a_refused_intervention_leaves_the_plan_alone():
+    plan = [Intervention(3, "learning_rate", 0.0)]
+    run = Run(LineConfig(), plan)
+    with pytest.raises(SettingError):
+        run.intervene("learning_rate", -1.0)
+    assert run.planned == plan
+
+
+def test_a_step_can_be_measured_out_of_turn():
+    run, plain = trained(LineConfig(), 40), trained(LineConfig(), 41)
+    run.step(measure=True)
+    assert run.history[-1].step == 41 != plain.history[-1].step
+    run.step()
+    plain.step()
+    assert repr([record for record in run.history if record.step != 41]) == repr(plain.history)
+
+
+def test_a_plan_reaches_every_run_of_a_race_and_the_leader_has_all_of_it():
+    plan = (Intervention(2, "learning_rate", 0.02),)
+    race = Race({"bad": ScriptConfig(losses=(math.nan,)), "one": LineConfig(), "two": LineConfig(seed=1)}, iter(plan))
+    race.advance(FOREVER, 4)
+    assert [run.interventions for run in race.runs.values()] == [[], [*plan], [*plan]]
+    assert race.leader is race.runs["one"]
+    assert_equal(race.runs["two"], replay(LineConfig(seed=1), plan, 4))
+
+
 @pytest.mark.parametrize("rate", [-0.1, math.nan, math.inf, "fast", None, True])
 def test_an_impossible_learning_rate_is_refused(rate):
     run = Run(LineConfig())

@@ -52,7 +52,7 @@ class Slow:
 
 @dataclass(frozen=True, kw_only=True)
 class SlowConfig(Config):
-    clock: Clock = Clock()
+    clock: Clock
     diverges: int = -1
 
     def build(self, generator):
@@ -370,7 +370,7 @@ def test_a_choice_is_committed_measured_and_judged_by_the_experiment():
     finish(app, "rate")
     assert "**Right.**" in words(app) and answer.measured == right
     press(app, "question_next")
-    assert "2 + 2?" in words(app) and app.query_params["convolution_question"] == ["sum"]
+    assert "2 + 2?" in words(app) and app.session_state["settings"]["convolution_question"] == "sum"
 
 
 def test_a_number_needs_no_experiment():
@@ -450,6 +450,7 @@ def test_the_panel_rests_when_an_experiment_starts_and_the_experiment_while_the_
     app.session_state["convolution_playing"] = True
     app.run()
     assert not app.exception and app.session_state["answers"]["convolution"]["rate"].job.running
+    assert "when the training above is paused" in app.get("progress")[0].proto.text
 
 
 def stop_early(app: AppTest) -> AppTest:

@@ -1,0 +1,217 @@
+"""The pooling lesson: its pictures against torch's own layers, its numbers, its race."""
+
+import base64
+
+import pytest
+import torch
+import torch.nn.functional as F
+from streamlit.testing.v1 import AppTest
+
+from core.data.digits import load
+from core.pooling import POOLINGS, PRESETS, PoolingConfig, race
+from core.training import Run
+from pages.ui import pictures_pooling as pictures
+
+GEOMETRIES = [(1, 1), (2, 2), (3, 2), (4, 4), (4, 1), (1, 3)]
+
+
+def open_lesson(lang: str = "en", **parameters: str) -> AppTest:
+    """The lesson as a link opens it."""
+    page = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    asked = {"lang": lang} | {f"pooling_{name}": value for name, value in parameters.items()}
+    page.query_params.update(asked)
+    page.run()
+    page.switch_page("pages/pooling.py")
+    page.query_params.update(asked)  # an address, unlike a click in the menu, keeps its parameters
+    page.run()
+    assert not page.exception
+    return page
+
+
+def metric(page: AppTest, label: str) -> str:
+    return next(element.value for element in page.metric if element.label == label)
+
+
+def text_of(page: AppTest) -> str:
+    return "\n".join(element.value for element in [*page.markdown, *page.caption, *page.latex])
+
+
+def values(scene, name: str) -> torch.Tensor:
+    """What a map of a scene shows, as the browser decodes it."""
+    item = next(item for figure in scene.figures for item in figure.items if item.get("n") == name)
+    numbers = torch.frombuffer(bytearray(base64.b64decode(item["d"])), dtype=torch.float32)
+    return numbers.reshape(item["r"], item["c"])
+
+
+def items(scene, kind: str) -> list[dict]:
+    return [item for figure in scene.figures for item in figure.items if item["t"] == kind]
+
+
+# ---- pictures ------------------------------------------------------------------------------------------------------
+
+
+def test_the_digit_is_a_held_out_one_and_stands_where_it_is_moved():
+    digits = load()
+    first = digits.test_images[digits.test_labels == 7][0, 0]
+    still, moved = pictures.picture_of(7, "digit"), pictures.picture_of(7, "digit", 2, 3)
+    torch.testing.assert_close(still[4:12, 4:12], first)
+    torch.testing.assert_close(moved, torch.roll(still, (3, 2), (0, 1)))
+    edges = pictures.picture_of(7, "edges")
+    assert edges.shape == (16, 16) and edges.min() >= 0 and edges.max() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("source", ["digit", "edges"])
+@pytest.mark.parametrize(("kernel", "stride"), GEOMETRIES)
+def test_the_maps_shown_are_what_torch_pools(kernel, stride, source):
+    image = pictures.picture_of(5, source, 1, 2)
+    scene = pictures.pooled_maps(image, PoolingConfig(kernel=kernel, stride=stride))
+    expected = F.max_pool2d(image[None, None], kernel, stride)[0, 0]
+    torch.testing.assert_close(values(scene, "pooled_max"), expected)
+    torch.testing.assert_close(values(scene, "pooled_average"), F.avg_pool2d(image[None, None], kernel, stride)[0, 0])
+    inside = (kernel - 1) // 2
+    kept = image[inside::stride, inside::stride][: expected.shape[0], : expected.shape[1]]
+    torch.testing.assert_close(values(scene, "pooled_none"), kept)
+
+
+def test_a_dot_marks_every_cell_that_wins_a_window():
+    image = pictures.picture_of(3, "digit", 1)
+    scene = pictures.pooled_maps(image, PoolingConfig(kernel=2, stride=2))
+    cell = (pictures.WIDTH - 2) / 16
+    dots = [circle for circle in scene.figures[0].items if circle["t"] == "circle" and circle["fill"] == "#d9660a"]
+    marked = {(int((dot["y"] - pictures.TOP) / cell), int((dot["x"] - 1) / cell)) for dot in dots}
+    windows = {(y, x): image[y : y + 2, x : x + 2] for y in range(0, 16, 2) for x in range(0, 16, 2)}
+    decided = {place: window for place, window in windows.items() if window.max() > window.min()}
+    assert len(marked) == len(decided)
+    for y, x in marked:
+        assert image[y, x] == decided[y - y % 2, x - x % 2].max()
+
+
+@pytest.mark.parametrize(("kernel", "stride"), GEOMETRIES)
+def test_the_gradients_shown_are_autograds(kernel, stride):
+    image = pictures.picture_of(8, "digit", 1)
+    scene = pictures.gradient_maps(image, PoolingConfig(kernel=kernel, stride=stride))
+    for kind, layer in (("max", F.max_pool2d), ("average", F.avg_pool2d)):
+        leaf = image.clone().requires_grad_()
+        layer(leaf[None, None], kernel, stride).sum().backward()
+        torch.testing.assert_close(values(scene, f"gradient_{kind}"), leaf.grad)
+    hatched = items(scene, "rect")
+    read = torch.zeros(16, 16)
+    for top in range(0, 17 - kernel, stride):
+        for left in range(0, 17 - kernel, stride):
+            read[top : top + kernel, left : left + kernel] = 1
+    area = sum(item["w"] * item["h"] for item in hatched if item.get("hatch")) / 3
+    assert area / ((pictures.WIDTH - 2) / 16) ** 2 == pytest.approx(float((read == 0).sum()))
+
+
+def test_one_window_shows_its_cells_and_where_a_gradient_of_1_returns_to():
+    image = pictures.picture_of(3, "digit", 1)
+    scene = pictures.one_window(image, PoolingConfig(kernel=3, stride=2), 3, 4)
+    window = image[6:9, 8:11]
+    torch.testing.assert_close(values(scene, "window_max"), window)
+    assert values(scene, "output_max").item() == window.max()
+    assert values(scene, "output_average").item() == pytest.approx(window.mean().item())
+    assert values(scene, "back_max").sum() == 1 and values(scene, "back_max").flatten()[window.argmax()] == 1
+    torch.testing.assert_close(values(scene, "back_average"), torch.full((3, 3), 1 / 9))
+
+
+def test_the_shift_test_measures_the_relative_distance():
+    still, moved = pictures.picture_of(3, "digit"), pictures.picture_of(3, "digit", 2, 1)
+    config = PoolingConfig(kernel=2, stride=2)
+    scene = pictures.shift_maps(still, moved, config)
+    before, after = (F.max_pool2d(x[None, None], 2, 2)[0, 0] for x in (still, moved))
+    torch.testing.assert_close(values(scene, "change_max"), after - before)
+    expected = ((after - before).norm() / before.norm()).item()
+    assert f"{expected:.0%}" in [item["s"] for item in items(scene, "text")]
+    rows = pictures.layer_changes(still, config, down=1)
+    assert rows[(rows["pixels"] == 2)]["change"].tolist()[1] == pytest.approx(expected)
+
+
+def test_the_networks_react_as_their_stages_do():
+    configs = race(PoolingConfig(channels=3, hidden=8))
+    snapshots = {kind: Run(config).snapshot() for kind, config in configs.items()}
+    rows = pictures.network_changes(configs, snapshots, pictures.picture_of(3, "digit"), 0, 0)
+    assert (rows["change"] == 0).all() and len(rows) == 7 * len(POOLINGS)
+    rows = pictures.network_changes(configs, snapshots, pictures.picture_of(3, "digit"), 1, 1)
+    assert (rows["change"] > 0).all()
+
+
+def test_feature_maps_show_every_channel_up_to_eight():
+    for channels, figures in ((1, 2), (5, 4), (16, 4)):
+        config = PoolingConfig(channels=channels, pooling="none", kernel=3)
+        scene = pictures.feature_maps(config, Run(config).snapshot(), pictures.picture_of(1, "digit"))
+        assert len(scene.figures) == figures
+        assert len(items(scene, "map")) == 4 * min(channels, 8)
+        assert values(scene, "after2_0").shape == (3, 3)
+
+
+# ---- the page ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("look", ["maps", "window", "gradient", "shift"])
+def test_every_look_opens_in_both_languages(lang, look):
+    page = open_lesson(lang, look=look)
+    assert not page.error and not page.warning
+    assert metric(page, {"zh": "一张图的格数", "en": "Cells of a map"}[lang]) == "256 → 64"
+
+
+def test_sliders_move_the_numbers():
+    page = open_lesson()
+    page.slider(key="pooling_kernel").set_value(3).run()
+    assert metric(page, "Cells of a map") == "256 → 49"
+    assert metric(page, "Kept") == f"{49 / 256:.1%}"
+    assert metric(page, "Cells in no window") == str(256 - 15**2)
+    assert r"\frac{16-3}{2}\right\rfloor + 1 = 7" in text_of(page)
+    page.slider(key="pooling_stride").set_value(4).run()
+    assert metric(page, "Cells of a map") == "256 → 16"
+    assert metric(page, "Cells in no window") == str(256 - 12**2)
+
+
+def test_pooling_has_nothing_to_learn_and_the_strided_convolution_has():
+    page = open_lesson(kernel="3", channels="5")
+    layer = torch.nn.Conv2d(5, 5, 3)
+    count = sum(weights.numel() for weights in layer.parameters())
+    assert metric(page, "Learnable parameters") == "0"
+    assert f"**{count}**" in text_of(page) and "**0 learnable parameters**" in text_of(page)
+
+
+def test_a_step_trains_all_three_alike_and_looking_elsewhere_starts_nothing_anew():
+    page = open_lesson()
+    before = dict(page.session_state["pooling_race"].runs)
+    page.button(key="pooling_step").click().run()
+    runs = page.session_state["pooling_race"].runs
+    assert metric(page, "Step") == "1"
+    assert {kind: run.steps for kind, run in runs.items()} == dict.fromkeys(POOLINGS, 1)
+    assert all(runs[kind] is before[kind] and run.config.pooling == kind for kind, run in runs.items())
+    page.slider(key="pooling_right").set_value(3).run()
+    page.segmented_control(key="pooling_pooling").set_value("average").run()
+    assert metric(page, "Step") == "1"
+    page.slider(key="pooling_kernel").set_value(4).run()
+    assert metric(page, "Step") == "0"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_moves_the_controls_and_says_why(name):
+    page = open_lesson()
+    page.button(key=f"pooling_preset_{name}").click().run()
+    assert not page.exception and not page.error
+    runs = page.session_state["pooling_race"].runs
+    assert {kind: run.config for kind, run in runs.items()} == race(PRESETS[name])
+    assert any("%" in caption.value for caption in page.caption)
+
+
+@pytest.mark.parametrize(("field", "value"), [("kernel", "9"), ("stride", "abc"), ("right", "4"), ("look", "wrong")])
+def test_a_bad_value_in_the_address_leaves_a_note_and_the_default(field, value):
+    page = open_lesson(**{field: value})
+    assert any(f"pooling_{field}={value}" in warning.value for warning in page.warning)
+    assert metric(page, "Cells of a map") == "256 → 64"
+
+
+def test_the_language_switch_keeps_every_slider():
+    page = open_lesson(kernel="3", stride="1", right="2", digit="8", look="shift")
+    page.segmented_control(key="lang").set_value("zh").run()
+    assert page.title[0].value == "池化层"
+    for name, value in (("kernel", 3), ("stride", 1), ("right", 2), ("digit", 8)):
+        assert page.slider(key=f"pooling_{name}").value == value
+    assert page.segmented_control(key="pooling_look").value == "shift"
+    assert metric(page, "一张图的格数") == "256 → 196"
