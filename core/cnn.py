@@ -341,8 +341,9 @@ class Mistake(NamedTuple):
 
 def network_of(config: CNNConfig | FullyConnectedConfig, state: dict[str, Tensor]) -> CNN | FullyConnected:
     """The network with the weights of a snapshot."""
-    network = config.network()
-    network.load_state_dict(state)
+    with torch.device("meta"):
+        network = CNN(config) if isinstance(config, CNNConfig) else FullyConnected(config)
+    network.load_state_dict(state, assign=True)  # the snapshot's own tensors: nothing is drawn and nothing copied
     return network
 
 
@@ -415,15 +416,19 @@ def exciting(
     ]
 
 
-@torch.no_grad()
 def class_evidence(config: CNNConfig, state: dict[str, Tensor], label: int, image: Tensor) -> Evidence:
-    """The head's weights for a class, folded back onto the maps that the head flattens.
+    """The head's weights for a class, folded back onto the maps that the head flattens of an image (1, H, W)."""
+    return fold_head(state, label, trace(config, state, image[None]))
+
+
+@torch.no_grad()
+def fold_head(state: dict[str, Tensor], label: int, stages: Trace) -> Evidence:
+    """The head's weights for a class, folded back onto the maps that the head flattens, for the first image of a trace.
 
     Without a hidden layer these are the output's weights, the same for every image. With one, the ReLU lets through
-    the units that are active for this image (1, H, W): the product of both layers' weights over those units, which is
+    the units that are active for this image: the product of both layers' weights over those units, which is
     the exact gradient of the score, and exact as a sum because the head is linear as long as the same units are active.
     """
-    stages = trace(config, state, image[None])
     weights, constant = state["output.weight"][label], state["output.bias"][label]
     if stages.hidden is not None:
         active = weights * (stages.hidden[0] > 0)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.convolution import ConvolutionConfig, convolve, kernel_preset
 from core.data.pictures import picture
-from pages.ui import frame, scene
+from pages.ui import frame, predict, scene
 from pages.ui.controls import Controls
 from pages.ui.course_map import draw_map
 from pages.ui.lessons import GROUPS, LESSONS
@@ -54,7 +54,9 @@ with picture_place:
     scene.show(draw_convolution(kernel, size), key="home_convolution")
 
 st.subheader(t("课程地图", "Course map"), anchor=False)
-chosen = scene.show(draw_map(), key="home_map").go
+done = {lesson.stem: predict.progress(lesson.stem) for lesson in LESSONS}
+shares = {stem: answered / total for stem, (answered, total) in done.items() if total}
+chosen = scene.show(draw_map(shares), key="home_map").go
 if chosen in {lesson.stem for lesson in LESSONS}:
     st.switch_page(f"pages/{chosen}.py")
 
@@ -68,3 +70,7 @@ for group, words in GROUPS.items():
             with place.container(border=True, height="stretch"):
                 st.page_link(frame.page_of(lesson), label=f"**{lesson.title}**", icon=lesson.icon)
                 st.markdown(lesson.sentence)
+                answered, total = done[lesson.stem]
+                if answered:
+                    out_of = f"{answered} / {total}" if total else str(answered)
+                    st.caption(t(f"已完成 {out_of} 个预测与挑战", f"{out_of} predictions and challenges done"))

@@ -73,8 +73,8 @@ k, s, n = config.kernel, config.stride, size.height
 with formula, st.container(horizontal=True, gap="medium", vertical_alignment="center"):
     times = "" if s == 1 else s
     st.latex(rf"n' = \left\lfloor\frac{{n-k}}{{s}}\right\rfloor + 1 = \left\lfloor\frac{{{CANVAS}-{k}}}{{{s}}}\right\rfloor + 1 = {n}", width="content")  # fmt: skip
-    st.latex(rf" y_{{ij}} = \max_{{0 \le u,v < {k}}} x_{{{times}i+u,\;{times}j+v}}", width="content")
-    st.latex(rf" y_{{ij}} = \frac{{1}}{{{k * k}}}\sum_{{u,v}} x_{{{times}i+u,\;{times}j+v}}", width="content")
+    st.latex(rf"y_{{ij}} = \max_{{0 \le u,v < {k}}} x_{{{times}i+u,\;{times}j+v}}", width="content")
+    st.latex(rf"y_{{ij}} = \frac{{1}}{{{k * k}}}\sum_{{u,v}} x_{{{times}i+u,\;{times}j+v}}", width="content")
 
 with picture:
     look = controls.choice(

@@ -24,7 +24,8 @@ STYLE = """
 [data-testid="stMetricValue"] {font-variant-numeric: tabular-nums;}
 .st-key-lesson_head {padding-top: 1.5rem;}
 .katex-display {margin: .2rem 0 .6rem; overflow-x: auto; overflow-y: hidden; text-align: left; padding: .2rem 0;}
-.katex-display > .katex {text-align: left;}
+.katex-display > .katex {text-align: left; white-space: normal;}
+.katex-display .base {margin: .15em 0;}
 [data-testid="stCaptionContainer"] {font-size: .9rem;}
 @media (max-width: 640px) {.block-container {padding-left: .9rem; padding-right: .9rem;}
 [data-testid="stSidebar"] {width: 85vw !important;}}

@@ -14,12 +14,9 @@ import streamlit as st
 from core.config import Config
 from core.training import Intervention, Race, Run
 from pages.ui.text import t
-from pages.ui.turns import TURNS
+from pages.ui.turns import TICK, TURNS
 
 BUDGET = 10.0  # seconds of training that an experiment gets, whoever else trains meanwhile
-SLICE = 0.1  # seconds of training between two looks at the page
-CROWDED_SLICE = 0.05  # when several viewers train
-TICK = 0.3  # seconds until the fragment starts by itself, and starts again if it ended
 STINT = 1.0  # seconds after which the fragment ends, so that another job of the page gets its turn
 
 
@@ -120,7 +117,7 @@ def _tick(job: Job, key: str, waits: bool) -> None:
     began = time.perf_counter()
     while job.running and time.perf_counter() - began < STINT:
         with TURNS.slice(alive=_alive):
-            job.advance(SLICE if TURNS.waiting == 1 else CROWDED_SLICE)
+            job.advance(TURNS.length)
         bar.progress(*_progress(job, waits))
     if not job.running:
         st.rerun()

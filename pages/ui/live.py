@@ -19,11 +19,8 @@ from pages.ui import charts, scene, share, take_home
 from pages.ui.address import decode_interventions, encode_interventions
 from pages.ui.controls import STARTED, Controls, key_of, note, put, settings
 from pages.ui.text import language, t, term
-from pages.ui.turns import TURNS
+from pages.ui.turns import TICK, TURNS
 
-SLICE = 0.1  # seconds of training between two looks at the page
-CROWDED_SLICE = 0.05  # when several viewers train
-TICK = 0.3  # seconds until the fragment starts by itself, and starts again if it ended
 FILM_FRAME = 0.2  # seconds that a replayed step is shown
 DRAWING_SHARE = 0.04  # of the time, at most, goes into redrawing
 LIMIT = 100_000  # steps; more than a minute at full speed for every lesson
@@ -319,7 +316,7 @@ class Live:
             speed, made = self.controls.value("speed"), len(race.leader.interventions)
             with TURNS.slice(alive=self._alive):
                 if speed == "full":
-                    race.advance(SLICE if TURNS.waiting == 1 else CROWDED_SLICE, self.limit)
+                    race.advance(TURNS.length, self.limit)
                 else:
                     race.step()
             if len(race.leader.interventions) != made:

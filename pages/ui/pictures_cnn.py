@@ -10,9 +10,9 @@ from core.architectures import LayerRow
 from core.cnn import (
     CNNConfig,
     Trace,
-    class_evidence,
     confusion,
     exciting,
+    fold_head,
     layers,
     mistakes,
     prepare_drawing,
@@ -149,17 +149,17 @@ def block_figure(config: CNNConfig, snapshot: Snapshot, stages: Trace, rows: dic
     weights = snapshot.state[f"convolutions.{block - 1}.weight"][:SHOWN]
     draw_filters(figure, weights, convolution, block)
     maps = stages.feature_maps[block - 1][0]
-    shown, side = min(SHOWN, len(maps)), convolution.height
+    side = convolution.height
     figure.text(t(f"{len(maps)} 张特征图 {side}×{side}（ReLU 后）", f"{len(maps)} maps {side}×{side}, after ReLU"), 0, 90, size=13, ink="muted")  # fmt: skip
     if len(maps) > SHOWN:
         figure.text(t(f"画出 {SHOWN} 张", f"{SHOWN} shown"), WIDTH, 90, size=13, ink="muted", anchor="end")
-    source = "" if block == 1 else f"p{block - 1}." if f"pooling_{block - 1}" in rows else f"f{block - 1}."
+    source = "" if block == 1 else f"p{block - 1}.*" if f"pooling_{block - 1}" in rows else f"f{block - 1}.*"
     links = seen(convolution, source)
     high = strongest(maps)
-    named = t(f"第 {block} 块，特征图", f"Block {block}, map")
-    for i in range(shown):
-        x, y = i % 4 * LARGE_SLOT, 97 + i // 4 * LARGE_SLOT
-        figure.map(f"f{block}.{i}", maps[i], x, y, LARGE_MAP, scale="sequential", high=high, links=links, label=f"{named} {i + 1}")  # fmt: skip
+    figure.maps(
+        f"f{block}.", maps[:SHOWN], 0, 97, LARGE_MAP, step=LARGE_SLOT, across=4, scale="sequential", high=high,
+        links=links, label=t(f"第 {block} 块，特征图", f"Block {block}, map"),
+    )  # fmt: skip
     if pooling is None:
         figure.text(t("不池化", "no pooling"), 0, 252, size=13, ink="muted")
         return figure
@@ -167,10 +167,10 @@ def block_figure(config: CNNConfig, snapshot: Snapshot, stages: Trace, rows: dic
     name = t("最大池化后", "max-pooled") if pooling.kind == "max" else t("平均池化后", "average-pooled")
     figure.text(f"{name} {side}×{side}", 0, 252, size=13, ink="muted")
     pooled = stages.pooled[block - 1][0]
-    named = t(f"第 {block} 块，池化图", f"Block {block}, pooled map")
-    for i in range(shown):
-        links = seen(pooling, f"f{block}.{i}")
-        figure.map(f"p{block}.{i}", pooled[i], i * SLOT, 259, MAP, scale="sequential", high=high, links=links, label=f"{named} {i + 1}")  # fmt: skip
+    figure.maps(
+        f"p{block}.", pooled[:SHOWN], 0, 259, MAP, step=SLOT, across=SHOWN, scale="sequential", high=high,
+        links=seen(pooling, f"f{block}.#"), label=t(f"第 {block} 块，池化图", f"Block {block}, pooled map"),
+    )  # fmt: skip
     return figure
 
 
@@ -184,9 +184,7 @@ def draw_filters(figure: Figure, weights: Tensor, row: LayerRow, block: int) -> 
     if kept < inputs:
         figure.text(t(f"各画 {kept} 层", f"{kept} of {inputs} layers"), WIDTH, 36, size=13, ink="muted", anchor="end")
     tiles = mosaic(weights[:, :kept], across)
-    high = float(tiles.abs().max())
-    for i, tile in enumerate(tiles):
-        figure.map(f"k{block}.{i}", tile, i * SLOT, 43, MAP, MAP, high=high)
+    figure.maps(f"k{block}.", tiles, 0, 43, MAP, MAP, step=SLOT, across=SHOWN)
 
 
 def mosaic(weights: Tensor, across: int) -> Tensor:
@@ -203,8 +201,7 @@ def seen(row: LayerRow, source: str) -> tuple[Link, ...]:
     digit = Link("digit", row.start, row.start, row.jump, row.jump, row.receptive_field, row.receptive_field)
     if not source:
         return (digit,)
-    to = f"{source}*" if source.endswith(".") else source
-    return (digit, Link(to, -row.padding, -row.padding, row.stride, row.stride, row.kernel, row.kernel))
+    return (digit, Link(source, -row.padding, -row.padding, row.stride, row.stride, row.kernel, row.kernel))
 
 
 def strongest(maps: Tensor) -> float:
@@ -220,13 +217,14 @@ def head_figure(stages: Trace, label: int, rows: dict[str, LayerRow]) -> Figure:
     if channels > SHOWN:
         figure.text(t(f"画出 {SHOWN} 张", f"{SHOWN} shown"), WIDTH, 14, size=13, ink="muted", anchor="end")
     high = strongest(maps)
-    named = t("展平，图", "Flatten, map")
-    for i in range(min(SHOWN, channels)):
-        x = i * SLOT
-        links = (Link(f"v{i}", 0, 0, 0, 1, 1, 1, wrap=width),)
-        figure.map(f"h{i}", maps[i], x + 2, 24, MAP, scale="sequential", high=high, links=links, label=f"{named} {i + 1}")  # fmt: skip
-        figure.path(f"M{x + 2:.1f} 55 H{x + 2 + MAP:.1f} L{x + SLOT:.1f} 68 H{x:.1f} Z", ink="none", fill="muted", opacity=0.35)  # fmt: skip
-        figure.map(f"v{i}", maps[i].reshape(1, -1), x, 68, SLOT, 12, scale="sequential", high=high)
+    sequence = maps[:SHOWN].reshape(-1, 1, height * width)
+    links = (Link("v#", 0, 0, 0, 1, 1, 1, wrap=width),)
+    figure.maps("h", maps[:SHOWN], 2, 24, MAP, step=SLOT, across=SHOWN, scale="sequential", high=high, links=links, label=t("展平，图", "Flatten, map"))  # fmt: skip
+    figure.maps("v", sequence, 0, 68, SLOT, 12, step=SLOT, across=SHOWN, scale="sequential", high=high)
+    funnels = (
+        f"M{x + 2:.1f} 55 h{MAP} L{x + SLOT:.1f} 68 H{x:.1f} Z" for x in (i * SLOT for i in range(len(sequence)))
+    )
+    figure.path(" ".join(funnels), ink="none", fill="muted", opacity=0.35)
     y = 97
     if stages.hidden is not None:
         units = stages.hidden.shape[1]
@@ -258,9 +256,9 @@ def bars(figure: Figure, scores: Tensor, y: float, label: int | None) -> None:
 def evidence(config: CNNConfig, snapshot: Snapshot, digit: int, label: int) -> Scene:
     """The head's weights for a class on the maps that they belong to, and weight times map, which adds up to the score."""
     image = load(config.data).test_images[digit]
-    found = class_evidence(config, snapshot.state, label, image)
-    maps = trace(config, snapshot.state, image[None]).pooled[-1][0]
-    products = found.weights * maps
+    stages = trace(config, snapshot.state, image[None])
+    found = fold_head(snapshot.state, label, stages)
+    products = found.weights * stages.pooled[-1][0]
     row = [row for row in layers(config) if row.kind in ("convolution", *POOLINGS)][-1]
     links = seen(row, "")
     picture = Figure(WIDTH, 206)
@@ -274,9 +272,7 @@ def evidence(config: CNNConfig, snapshot: Snapshot, digit: int, label: int) -> S
     for prefix, values, heading in named:
         figure = Figure(WIDTH, 206)
         title(figure, heading, onward=False)
-        high = float(values.abs().max())
-        for i in range(min(SHOWN, len(values))):
-            figure.map(f"{prefix}{i}", values[i], i % 4 * LARGE_SLOT, 24 + i // 4 * LARGE_SLOT, LARGE_MAP, high=high, links=links, label=f"{heading} {i + 1}")  # fmt: skip
+        figure.maps(prefix, values[:SHOWN], 0, 24, LARGE_MAP, step=LARGE_SLOT, across=4, links=links, label=heading)
         figures.append(figure)
     if len(products) > SHOWN:
         for figure in figures[1:]:

@@ -22,12 +22,27 @@ function colour(value, map) {
   return mix(SEQUENTIAL[low], SEQUENTIAL[low + 1], at - low);
 }
 
+function widen(bits) { // a 16-bit float: sign, 5 bits of exponent, 10 of fraction
+  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24);
+}
+
 function values(map) {
   if (!map.values) {
     const bytes = Uint8Array.from(atob(map.d), (letter) => letter.charCodeAt(0));
-    map.values = new Float32Array(bytes.buffer);
+    map.values = map.half ? Float32Array.from(new Uint16Array(bytes.buffer), widen) : new Float32Array(bytes.buffer);
   }
   return map.values;
+}
+
+function expand(item) { // many maps sent as one item, each by itself again
+  if (item.t !== "maps") return [item];
+  const all = values(item), cells = item.r * item.c;
+  return Array.from({ length: item.k }, (_, i) => ({ ...item, t: "map", n: `${item.n}${i}`,
+    values: all.subarray(i * cells, (i + 1) * cells), label: item.label && `${item.label} ${i + 1}`,
+    x: item.x + (i % item.across) * item.step, y: item.y + Math.floor(i / item.across) * item.step,
+    links: item.links?.map(([to, ...window]) => [to.replace("#", i), ...window]) }));
 }
 
 export function digits(value) {
@@ -166,7 +181,7 @@ function drawFigure(view, component) {
   svg.replaceChildren();
   view.maps = {};
   const defs = add(svg, "defs", {});
-  for (const item of figure.items) {
+  for (const item of figure.items.flatMap(expand)) {
     if (item.t === "map") {
       view.maps[item.n] = item;
       paint(context, item, density);

@@ -75,11 +75,49 @@ class Figure:
         if high is None:
             finite = values[values.isfinite()]
             high = float(finite.abs().max()) if finite.numel() else 1.0
-        data = base64.b64encode(values.detach().float().contiguous().numpy().tobytes()).decode()
         item = {
-            "t": "map", "n": name, "r": rows, "c": columns, "d": data, "s": scale, "lo": low, "hi": high or 1.0,
+            "t": "map", "n": name, "r": rows, "c": columns, "d": packed(values.float()), "s": scale, "lo": low, "hi": high or 1.0,
             "x": x, "y": y, "w": width, "h": height if height is not None else width * rows / columns, "title": title,
             "show": numbers, "hover": hover, "pick": pick, "links": links or None, "label": label,
+        }  # fmt: skip
+        self.items.append(trimmed(item))
+        return self
+
+    def maps(
+        self,
+        name: str,
+        values: Tensor,
+        x: float,
+        y: float,
+        width: float,
+        height: float | None = None,
+        *,
+        step: float,
+        across: int,
+        scale: str = "diverging",
+        high: float | None = None,
+        links: tuple[Link, ...] = (),
+        label: str = "",
+    ) -> Figure:
+        """Many heat maps of one size and scale: `values` (N, rows, columns).
+
+        They travel as one item of 16-bit numbers, a fifth of what as many `map`s take; the eye and three digits need no
+        more.
+
+        Args:
+            name: map i is called name + i; "#" in the name of a linked map stands for i as well.
+            step, across: units from one map to the next, and how many stand in a row.
+            label: for a screen reader; each map's number is added.
+        """
+        count, rows, columns = values.shape
+        if high is None:
+            finite = values[values.isfinite()]
+            high = float(finite.abs().max()) if finite.numel() else 1.0
+        item = {
+            "t": "maps", "n": name, "k": count, "across": across, "step": step, "r": rows, "c": columns,
+            "d": packed(values.half()), "half": True, "s": scale, "lo": 0.0, "hi": high or 1.0, "x": x, "y": y, "w": width,
+            "h": height if height is not None else width * rows / columns, "hover": True, "links": links or None,
+            "label": label,
         }  # fmt: skip
         self.items.append(trimmed(item))
         return self
@@ -134,6 +172,11 @@ class Figure:
         item = {"t": "path", "d": d, "ink": ink, "fill": fill, "width": width, "opacity": opacity}
         self.items.append(item | ({"dash": dash} if dash else {}))
         return self
+
+
+def packed(values: Tensor) -> str:
+    """The bytes of the numbers in base64."""
+    return base64.b64encode(values.detach().contiguous().numpy().tobytes()).decode()
 
 
 def trimmed(item: dict[str, Any]) -> dict[str, Any]:

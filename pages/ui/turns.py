@@ -12,6 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+SLICE = 0.1  # seconds of training between two looks at the page
+CROWDED_SLICE = 0.05  # when several viewers train
+TICK = 0.3  # seconds until a training fragment starts by itself, and starts again if it ended
 PATIENCE = 0.1  # seconds between two looks at whether the viewer has clicked something
 YIELDING = 0.5  # seconds that a slice lets others draw first, at most: drawing must not starve training
 
@@ -28,6 +31,11 @@ class Turns:
     def waiting(self) -> int:
         """How many viewers train or wait to."""
         return len(self._queue)
+
+    @property
+    def length(self) -> float:
+        """Seconds that a slice may last now."""
+        return SLICE if self.waiting == 1 else CROWDED_SLICE
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
