@@ -11,8 +11,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.server import serve
 
-ARTIFACTS = Path(__file__).resolve().parents[2] / "test-artifacts"
-
 
 @pytest.fixture(scope="session")
 def browser():

@@ -1,9 +1,12 @@
 """What only a browser shows: cold deep links, the running panel, drawing, themes, and nothing fetched from outside."""
 
+from pathlib import Path
+
 import pytest
-from conftest import ARTIFACTS
 
 from pages.ui.lessons import LESSONS
+
+ARTIFACTS = Path(__file__).resolve().parents[2] / "test-artifacts"
 
 STEMS = [lesson.stem for lesson in LESSONS]
 MARK = """() => {

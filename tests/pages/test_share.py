@@ -265,11 +265,14 @@ def test_hidden_controls_keep_the_links_values_and_locked_ones_do_not_move():
 
 def test_hide_and_lock_hold_for_the_whole_visit():
     app = open_page("cnn", cnn_kernel="5", hide="kernel", lock="lr")
+    app.query_params.clear()  # as Streamlit does when the page is switched
     app.switch_page("pages/home.py").run()
     assert address(app)["hide"] == "kernel"
+    app.query_params.clear()
     app.switch_page("pages/pooling.py").run()
     assert "pooling_kernel" not in drawn_keys(app) and app.select_slider(key="pooling_lr").disabled
     app.segmented_control(key="lang").set_value("zh").run()
+    app.query_params.clear()
     app.switch_page("pages/cnn.py").run()
     assert not app.warning
     assert "cnn_kernel" not in drawn_keys(app) and setting(app, "cnn_kernel") == 5
@@ -357,6 +360,7 @@ def test_the_popover_speaks_the_language(language, words):
 def test_presenting_is_entered_and_left():
     app = open_page("cnn", present="1")
     assert "present_leave" in drawn_keys(app) and address(app)["present"] == "1"
+    app.query_params.clear()
     app.switch_page("pages/home.py").run()
     assert "present_leave" in drawn_keys(app) and address(app)["present"] == "1"
     app.button(key="present_leave").click().run()

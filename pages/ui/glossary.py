@@ -1,0 +1,358 @@
+"""The terms of the course in both languages: one word per idea, everywhere. A table and nothing else.
+
+Every name on a page comes from here: the glossary page, the terms under a lesson, and `text.term` all read it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One idea. Of each pair the Chinese stands first."""
+
+    name: str  # language-free: in the address, in code
+    zh: str
+    en: str
+    everyday: tuple[str, str]  # how one says it in a sentence, loosely
+    precise: tuple[str, str]  # what it means, and where the everyday wording misleads; Markdown
+    formula: str = ""  # KaTeX
+    lessons: tuple[str, ...] = ()  # stems of those that show it; each names at most a dozen terms
+
+
+FOUNDATIONS = (
+    Entry(
+        "neuron", "神经元", "neuron",
+        ("把几个输入加权相加，再决定自己有多“兴奋”。", "Adds its inputs up, each with its weight, and decides how excited to be."),
+        ("一个带参数的函数：输入的加权和加上偏置，再经过激活函数。它和生物神经元只有粗略的相似。", "A function with parameters: a weighted sum of its inputs plus a bias, passed through an activation function. Its likeness to a nerve cell is loose."),
+        r"a = f(\mathbf{w}^\top\mathbf{x} + b)",
+        ("neuron", "playground"),
+    ),
+    Entry(
+        "net_input", "净输入", "net input",
+        ("神经元在“表态”之前收到的总和。", "The total that a neuron receives before it reacts."),
+        ("加权和加偏置 $z$，尚未经过激活函数。它可以是任何实数，并不限于 0 到 1。", "The weighted sum plus bias, $z$, before the activation function. Any real number, not confined to 0…1."),
+        r"z = \mathbf{w}^\top\mathbf{x} + b",
+        ("neuron", "backpropagation"),
+    ),
+    Entry(
+        "activation", "活性值", "activation",
+        ("神经元给出的数。", "The number that a neuron gives out."),
+        ("净输入经过激活函数后的值 $a=f(z)$，是下一层的输入。不要与激活函数 $f$ 本身混淆。", "The net input after the activation function, $a=f(z)$: what the next layer reads. Not the function $f$ itself."),
+        r"a = f(z)",
+        ("neuron", "backpropagation"),
+    ),
+    Entry(
+        "activation_function", "激活函数", "activation function",
+        ("让网络能“拐弯”的那一步。", "The step that lets a network bend."),
+        ("逐个作用于净输入的非线性函数，如 sigmoid、tanh、ReLU。没有它，再多层也只等于一个仿射映射。", "A nonlinear function applied to each net input, such as sigmoid, tanh or ReLU. Without it any number of layers is one affine map."),
+        r"\sigma(z) = \frac{1}{1+e^{-z}}, \quad \tanh z = 2\sigma(2z) - 1, \quad \operatorname{ReLU}(z) = \max(0, z)",
+        ("neuron", "playground"),
+    ),
+    Entry(
+        "saturation", "饱和", "saturation",
+        ("推得再用力，输出也几乎不动。", "Push harder, and the output hardly moves."),
+        ("净输入很大或很小时，激活函数几乎是平的，导数接近 0，梯度传不过去。sigmoid 的导数至多 ¼；tanh 的至多 1，而且只在 0 处取到。", "Where the net input is far from 0 the activation function is nearly flat, so its derivative, and the gradient through it, is nearly 0. A sigmoid's derivative is at most ¼; tanh's at most 1, and that only at 0."),
+        r"\sigma'(z) = \sigma(z)\,(1-\sigma(z)) \le \tfrac14, \qquad \tanh'(z) = 1 - \tanh^2 z \le 1",
+        ("neuron", "backpropagation"),
+    ),
+    Entry(
+        "dying_relu", "死亡 ReLU", "dying ReLU",
+        ("一个再也不出声的神经元。", "A neuron that has fallen silent for good."),
+        ("净输入对所有训练样本都为负的 ReLU 单元：输出和梯度都是 0，自己的权重不再更新。多因学习率过大；只对部分样本为 0 是正常的。", "A ReLU unit whose net input is negative for every training example: output and gradient are 0, so its own weights no longer change. Mostly from too high a learning rate; being 0 for some examples is normal."),
+        r"z \le 0 \;\text{for every}\; \mathbf{x} \;\Rightarrow\; \frac{\partial L}{\partial \mathbf{w}} = \mathbf{0}",
+        ("playground", "cnn"),
+    ),
+    Entry(
+        "parameter", "参数", "parameter",
+        ("网络自己学出来的数。", "A number that the network learns by itself."),
+        ("由梯度下降更新的数：权重和偏置。核大小、步长、学习率由人选定，是超参数，不算在内。", "A number that gradient descent updates: a weight or a bias. Kernel size, stride and learning rate are chosen by us: hyperparameters, which do not count."),
+        r"C_{\text{out}}\,(C_{\text{in}}\,k^2 + 1) \quad \text{(convolution)}",
+        ("neuron", "pooling"),
+    ),
+    Entry(
+        "forward_pass", "前向传播", "forward pass",
+        ("从输入一层层算到输出。", "Compute layer by layer from input to output."),
+        ("依次计算各层的净输入和活性值，得到输出和损失。参数不变；中间的值留给反向传播用。", "Net inputs and activations of every layer in order, up to the output and the loss. No parameter changes; the values on the way are kept for backpropagation."),
+        r"\mathbf{a}^{(l)} = f\big(W^{(l)}\mathbf{a}^{(l-1)} + \mathbf{b}^{(l)}\big)",
+        ("neuron", "backpropagation"),
+    ),
+    Entry(
+        "backpropagation", "反向传播", "backpropagation",
+        ("把错误从输出一层层追回去，看谁该改多少。", "Trace the mistake back, layer by layer, to see who should change by how much."),
+        ("用链式法则从后往前算出损失对每个参数的梯度，各层的误差项只算一次。它只求梯度；更新参数的是梯度下降。", "The chain rule from the loss backwards, each layer's error term computed once, gives the gradient for every parameter. It only finds gradients; gradient descent does the updating."),
+        r"\delta^{(l)} = f'\big(\mathbf{z}^{(l)}\big) \odot \big(W^{(l+1)}\big)^{\!\top} \delta^{(l+1)}",
+        ("backpropagation", "pooling"),
+    ),
+    Entry(
+        "error_term", "误差项", "error term",
+        ("这一层对损失“负多大责任”。", "How much of the loss a layer answers for."),
+        ("损失对某层净输入的偏导数 $\\delta$。它不是预测与标签之差；只有某些输出层恰好等于那个差。", "The derivative of the loss with respect to a layer's net input, $\\delta$. Not the difference of prediction and label, which it equals only at certain output layers."),
+        r"\delta^{(l)} = \frac{\partial L}{\partial \mathbf{z}^{(l)}}, \qquad \frac{\partial L}{\partial W^{(l)}} = \delta^{(l)}\,\big(\mathbf{a}^{(l-1)}\big)^{\!\top}",
+        ("backpropagation",),
+    ),
+    Entry(
+        "loss", "损失", "loss",
+        ("现在错得多厉害，越小越好。", "How wrong it is now; lower is better."),
+        ("训练所最小化的数。分类用交叉熵的平均；10 类瞎猜是 $\\ln 10 \\approx 2.30$。损失变小，准确率不一定变高。", "The number that training minimises. For classes the mean cross-entropy; guessing among 10 gives $\\ln 10 \\approx 2.30$. A lower loss need not mean a higher accuracy."),
+        r"L = -\frac{1}{B}\sum_{n=1}^{B} \ln p_{y_n}",
+        ("gradient_descent", "cnn"),
+    ),
+    Entry(
+        "gradient_descent", "梯度下降", "gradient descent",
+        ("一步步往下坡走。", "Walk downhill, step by step."),
+        ("每步沿损失的负梯度移动参数。梯度只说当前位置最陡的方向；步子太大仍会越走越高，走到的也不一定是最低处。", "Each step moves the parameters along the negative gradient of the loss. That is the steepest way down only right here: too large a step still climbs, and the end need not be the lowest place."),
+        r"\theta \leftarrow \theta - \eta\,\nabla_\theta L",
+        ("gradient_descent", "playground"),
+    ),
+    Entry(
+        "learning_rate", "学习率", "learning rate",
+        ("每一步迈多大。", "How large a step is."),
+        ("梯度前的系数 $\\eta$。步子的实际大小是它乘梯度，所以同一个值在不同的损失或优化器下并不等效。", "The factor $\\eta$ before the gradient. The step is this times the gradient, so the same value means different things for another loss or optimizer."),
+        r"\Delta\theta = -\eta\,\nabla_\theta L",
+        ("gradient_descent", "playground"),
+    ),
+    Entry(
+        "momentum", "动量", "momentum",
+        ("像球一样带着惯性往下滚。", "Roll downhill with inertia, like a ball."),
+        ("用过去梯度的衰减累积 $v$ 代替当前梯度。梯度方向不变时，步子最终放大到 $1/(1-\\mu)$ 倍：0.9 就是 10 倍。", "A decaying sum $v$ of past gradients replaces the current one. Where the gradient stays the same, steps grow to $1/(1-\\mu)$ times their size: tenfold at 0.9."),
+        r"v \leftarrow \mu v + \nabla_\theta L, \qquad \theta \leftarrow \theta - \eta\,v",
+        ("gradient_descent",),
+    ),
+    Entry(
+        "weight_decay", "权重衰减", "weight decay",
+        ("每步都把权重往 0 拉一点。", "Pull every weight a little towards 0 at each step."),
+        ("每次更新时权重先乘 $1-\\eta\\lambda$。对普通 SGD 它等于 L2 惩罚 $\\tfrac{\\lambda}{2}\\|\\mathbf{w}\\|^2$；对 Adam 两者不同，分开做的叫 AdamW。", "At each update the weights are first multiplied by $1-\\eta\\lambda$. For plain SGD that is an L2 penalty $\\tfrac{\\lambda}{2}\\|\\mathbf{w}\\|^2$; for Adam the two differ, and decoupled decay is AdamW."),
+        r"\mathbf{w} \leftarrow (1 - \eta\lambda)\,\mathbf{w} - \eta\,\nabla_{\mathbf{w}} L",
+        ("gradient_descent",),
+    ),
+    Entry(
+        "mini_batch", "小批量", "mini-batch",
+        ("每步只看一小把样本。", "Look at a handful of examples per step."),
+        ("一次更新所用的样本，其平均梯度是全部数据梯度的无偏估计，带有噪声。样本数叫批大小；这里每步有放回地抽取。", "The examples of one update: their mean gradient is an unbiased, noisy estimate of that of all data. Their number is the batch size; here they are drawn anew, with replacement, at every step."),
+        r"\nabla L \approx \frac{1}{B}\sum_{n=1}^{B} \nabla L_n",
+        ("gradient_descent",),
+    ),
+    Entry(
+        "seed", "随机种子", "seed",
+        ("同一个种子，同一次运行。", "Same seed, same run."),
+        ("随机数生成器的起点，决定初始权重和抽到的批次。每次运行有自己的生成器；设置和种子相同，曲线就逐位相同。", "Where the random generator starts; it fixes initial weights and batches. Every run has a generator of its own: equal settings and seed give a bit-equal curve."),
+        "",
+        ("gradient_descent",),
+    ),
+    Entry(
+        "divergence", "发散", "divergence",
+        ("越学越糟，数字冲到天上。", "It learns itself into ever larger numbers."),
+        ("每步都冲过头，损失不断变大，直到不再是有限的数。曲率为 $h$ 的抛物线上，$\\eta > 2/h$ 就发散；损失停住不动不叫发散。", "Every step overshoots and the loss grows until it is no finite number. On a parabola of curvature $h$ that happens for $\\eta > 2/h$. A loss that merely stays high has not diverged."),
+        r"|1 - \eta h| > 1",
+        ("gradient_descent",),
+    ),
+    Entry(
+        "training_data", "训练集", "training data",
+        ("网络用来学的例子。", "The examples that it learns from."),
+        ("参与更新的样本。在它上面的准确率只说明记住了多少，不说明学会了多少。", "The examples that enter the updates. Accuracy on them tells what was fitted, not what was understood."),
+        "",
+        ("playground",),
+    ),
+    Entry(
+        "held_out_data", "测试集", "held-out data",
+        ("考试题：学的时候没见过。", "The exam: examples it never saw while learning."),
+        ("从不参与更新的样本，用来估计在新数据上的表现。若与训练集不独立（例如同一人写的数字），估计就偏高。", "Examples that never enter an update, to estimate performance on new data. If they are not independent of the training data (digits by the same writers), the estimate is too high."),
+        "",
+        ("playground", "pooling", "cnn"),
+    ),
+    Entry(
+        "overfitting", "过拟合", "overfitting",
+        ("背下了题目，没学会道理。", "It learnt the examples by heart, not the idea."),
+        ("训练集上的损失继续下降，测试集上的却上升，或两者相差很大。只看训练曲线看不出来。", "The loss keeps falling on the training data while it rises on held-out data, or stays far above. The training curve alone never shows it."),
+        r"L_{\text{test}} \gg L_{\text{train}}",
+        ("playground", "pooling"),
+    ),
+    Entry(
+        "accuracy", "准确率", "accuracy",
+        ("答对的比例。", "The share of right answers."),
+        ("得分最高的类别恰为正确类别的样本比例。它不可导，所以训练用损失；类别不均衡时它会骗人。", "The share of examples whose highest score is the right class. It has no useful gradient, so training uses the loss; with unequal classes it misleads."),
+        r"\frac{1}{N}\sum_{n=1}^{N} \big[\arg\max_k z_{nk} = y_n\big]",
+        ("playground", "pooling"),
+    ),
+    Entry(
+        "softmax", "softmax", "softmax",
+        ("把得分变成百分比。", "Turns scores into percentages."),
+        ("得分的指数除以它们的总和：都为正，加起来是 1。所有得分同加一个数，结果不变。它是相对的份额，不是可靠的把握。", "Exponentials of the scores over their sum: positive, adding up to 1, unchanged when all scores shift by the same number. A relative share, not a calibrated confidence."),
+        r"p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}",
+        ("playground", "cnn"),
+    ),
+)  # fmt: skip
+
+CONVOLUTION = (
+    Entry(
+        "convolution", "卷积", "convolution",
+        ("一个小窗口滑过图像，处处做同样的加权求和。", "A small window slides over the picture and takes the same weighted sum everywhere."),
+        ("数学上的卷积先把卷积核转 180° 再求加权和。深度学习里叫“卷积”的其实是不翻转的互相关；权重要学，两者能力相同。", "The convolution of mathematics turns the kernel by 180° before the weighted sum. What deep learning calls by that name is the cross-correlation, without the turn; as weights are learnt, both can do the same."),
+        r"y_{ij} = \sum_{u,v} w_{uv}\, x_{i-u,\,j-v}",
+        ("convolution",),
+    ),
+    Entry(
+        "cross_correlation", "互相关", "cross-correlation",
+        ("不翻转的卷积：把卷积核直接盖上去。", "Convolution without the turn: lay the kernel on as it is."),
+        ("窗口里的像素与同一位置的权重相乘再求和。PyTorch 的 Conv2d 算的就是它。", "Each pixel of the window times the weight at the same place, summed. This is what PyTorch's Conv2d computes."),
+        r"y_{ij} = \sum_{u,v} w_{uv}\, x_{i+u,\,j+v}",
+        ("convolution",),
+    ),
+    Entry(
+        "kernel", "卷积核", "kernel",
+        ("滑动窗口里的那一小块权重。", "The small patch of weights in the sliding window."),
+        ("一个输入通道上的 $k\\times k$ 个权重，在所有位置共用。网络里它由训练得来，不是人手设计的。", "The $k\\times k$ weights on one input channel, shared by all places. In a network it is learnt, not designed by hand."),
+        r"W \in \mathbb{R}^{k \times k}",
+        ("convolution",),
+    ),
+    Entry(
+        "filter", "滤波器", "filter",
+        ("找某一种图案的探测器。", "A detector of one kind of pattern."),
+        ("产生一张特征图的全部权重：每个输入通道一个卷积核，再加一个偏置。只有一个输入通道时，它就是一个卷积核。", "All the weights that make one feature map: a kernel for each input channel, and a bias. With a single input channel it is one kernel."),
+        r"W \in \mathbb{R}^{C_{\text{in}} \times k \times k}, \quad b \in \mathbb{R}",
+        ("cnn",),
+    ),
+    Entry(
+        "stride", "步长", "stride",
+        ("窗口每次走几格。", "How far the window moves at a time."),
+        ("相邻两个窗口之间的像素数 $s$。除不尽时向下取整，末尾的行和列没有窗口读到。", "The pixels $s$ between two neighbouring windows. Where it does not come out even the floor drops trailing rows and columns, which no window reads."),
+        r"o = \left\lfloor\frac{n + 2p - d(k-1) - 1}{s}\right\rfloor + 1",
+        ("convolution", "pooling"),
+    ),
+    Entry(
+        "padding", "填充", "padding",
+        ("在图像四周补几圈 0。", "Rings of zeros around the picture."),
+        ("四周各补 $p$ 圈 0。步长为 1 时：$p=0$ 是窄卷积，$p=(k-1)/2$ 是等宽卷积，$p=k-1$ 是宽卷积。补的 0 不是中性的，边界的输出会受影响。", "$p$ rings of zeros. At stride 1, $p=0$ is the narrow, $p=(k-1)/2$ the equal-width and $p=k-1$ the wide convolution. The zeros are not neutral: they change the output near the border."),
+        r"n \;\to\; n + 2p",
+        ("convolution",),
+    ),
+    Entry(
+        "dilated_convolution", "空洞卷积", "dilated convolution",
+        ("把卷积核撑开，隔着像素看。", "The kernel spread out, reading every other pixel."),
+        ("权重之间留出空隙的卷积：$k$ 个权重跨越 $d(k-1)+1$ 个像素。感受野变大，参数不增加；跳过的像素由别的窗口读。", "A convolution with gaps between its weights: $k$ of them span $d(k-1)+1$ pixels. A wider receptive field for no more parameters; the pixels left out are read by other windows."),
+        r"y_{ij} = \sum_{u,v} w_{uv}\, x_{i+du,\,j+dv}",
+        ("convolution",),
+    ),
+    Entry(
+        "dilation", "膨胀率", "dilation",
+        ("相邻两个权重隔几个像素。", "How many pixels lie from one weight to the next."),
+        ("空洞卷积中相邻权重的距离 $d$；$d=1$ 没有空隙，是普通卷积。", "The distance $d$ of neighbouring weights in a dilated convolution; $d=1$ leaves no gap: the ordinary one."),
+        r"k' = d(k-1) + 1",
+        ("convolution",),
+    ),
+    Entry(
+        "channel", "通道", "channel",
+        ("同一张图的一层，比如红、绿、蓝。", "One layer of a picture, such as red, green or blue."),
+        ("同一位置上的多个数之一：彩色图有 3 个通道，卷积层的每张特征图是一个输出通道。卷积对所有输入通道求和，通道之间没有权重共享。", "One of the numbers at each place: a colour picture has 3 channels, and every feature map of a layer is an output channel. A convolution sums over all input channels, which share no weights."),
+        r"\mathbf{X} \in \mathbb{R}^{C \times H \times W}",
+        ("cnn",),
+    ),
+    Entry(
+        "feature_map", "特征图", "feature map",
+        ("哪里找到了这种图案的一张地图。", "A map of where the pattern was found."),
+        ("一个滤波器在所有位置的输出，常指激活函数之后。它仍保留位置：行和列对应图像中的地方。", "The outputs of one filter at all places, usually after the activation function. It still has places: its rows and columns stand for parts of the picture."),
+        r"A \in \mathbb{R}^{H' \times W'}",
+        ("pooling", "cnn"),
+    ),
+    Entry(
+        "receptive_field", "感受野", "receptive field",
+        ("一个神经元能看到的那块图像。", "The part of the picture that a neuron sees."),
+        ("能影响某一格的输入像素范围，逐层变大；之前的步长会把后面每层的增长放大。它是最大范围：中间的像素通常比边上的影响大得多。", "The input pixels that can influence a cell. It grows layer by layer, faster after every stride. An outer bound: pixels in its middle usually matter far more than those at its edge."),
+        r"r \leftarrow r + (k-1)\,d\,j, \qquad j \leftarrow j\,s",
+        ("convolution", "cnn"),
+    ),
+    Entry(
+        "local_connectivity", "局部连接", "local connectivity",
+        ("每个神经元只连一小块。", "Each neuron is wired to a small patch only."),
+        ("每个输出只与自己窗口里的输入相连。这本身并不要求权重相同：共享权重是另一条假设。", "Each output is connected to the inputs of its own window only. That alone does not make weights equal: weight sharing is a second assumption."),
+        r"w_{(ij),(i'j')} = 0 \;\text{outside the window}",
+        ("convolution",),
+    ),
+    Entry(
+        "weight_sharing", "权重共享", "weight sharing",
+        ("处处用同一个探测器。", "The same detector everywhere."),
+        ("所有位置用同一个卷积核和同一个偏置，参数个数与图像大小无关。共享的梯度是各位置梯度之和。", "One kernel and one bias for all places, so the number of parameters does not depend on the picture's size. The gradient of a shared weight is the sum over all places."),
+        r"\frac{\partial L}{\partial w_{uv}} = \sum_{i,j} \frac{\partial L}{\partial y_{ij}}\, x_{i+u,\,j+v}",
+        ("convolution",),
+    ),
+    Entry(
+        "equivariance", "平移等变", "translation equivariance",
+        ("图案移到哪里，回应就跟到哪里。", "Where the pattern goes, the response follows."),
+        ("先平移再卷积等于先卷积再平移（步长 1、远离边界）。不是不变：输出会变，只是跟着移动。对旋转和缩放并不成立。", "Shifting, then convolving, equals convolving, then shifting (stride 1, away from the borders). Not invariance: the output does change, it moves along. It does not hold for rotation or scale."),
+        r"w * (T x) = T (w * x)",
+        ("convolution",),
+    ),
+    Entry(
+        "transposed_convolution", "转置卷积", "transposed convolution",
+        ("把小图放大的卷积。", "A convolution that makes maps larger."),
+        ("卷积写成矩阵 $C$，它乘的是 $C^\\top$：尺寸能回去，数值回不来，不是逆运算，“反卷积”之名会误导。", "Written as a matrix, convolution multiplies by $C$ and this by $C^\\top$: sizes come back, values do not. No inverse, so “deconvolution” misleads."),
+        r"n = s(o-1) + d(k-1) + 1 - 2p + p_{\text{out}}",
+        ("convolution",),
+    ),
+    Entry(
+        "pooling", "池化", "pooling",
+        ("把一小块缩成一个数。", "Shrink a small patch to one number."),
+        ("在每个通道各自的窗口里留一个数，通常取最大或平均；教材也称“汇聚”。今天的池化没有可学习的参数（LeNet-5 的有）。", "Keeps one number of each window, channel by channel, usually the largest or the mean. Today's has no learnable parameters (LeNet-5's had)."),
+        r"y_{ij} = \operatorname*{pool}_{0 \le u,v < k} x_{si+u,\;sj+v}",
+        ("pooling", "cnn"),
+    ),
+    Entry(
+        "max_pooling", "最大池化", "max pooling",
+        ("只留下窗口里最强的。", "Keep only the strongest of the window."),
+        ("取窗口里的最大值。它是非线性的，没有任何权重；梯度整个给最大的那一格，其余是 0。", "Takes the largest value of the window. Nonlinear, with no weights at all; the whole gradient goes to the largest cell, none to the others."),
+        r"y_{ij} = \max_{0 \le u,v < k} x_{si+u,\;sj+v}",
+        ("pooling",),
+    ),
+    Entry(
+        "average_pooling", "平均池化", "average pooling",
+        ("窗口里大家平均一下。", "Take the mean of the window."),
+        ("取窗口里的平均值：等于每个权重固定为 $1/k^2$ 的卷积，是线性的；梯度平分给每一格。", "Takes the mean of the window: a convolution with every weight fixed at $1/k^2$, hence linear; the gradient is split equally."),
+        r"y_{ij} = \frac{1}{k^2}\sum_{u,v} x_{si+u,\;sj+v}",
+        ("pooling",),
+    ),
+    Entry(
+        "strided_convolution", "步长卷积", "strided convolution",
+        ("大步走的卷积，也能缩小。", "A convolution that takes large steps, and so shrinks too."),
+        ("步长大于 1 的卷积，可以代替池化：缩小的方式由训练决定，因此有参数，并且会混合通道。", "A convolution with stride above 1, in place of pooling: how it shrinks is learnt, so it has parameters, and it mixes channels."),
+        r"y_{ij} = \sum_{u,v} w_{uv}\, x_{si+u,\;sj+v} + b",
+        ("pooling",),
+    ),
+    Entry(
+        "translation_tolerance", "平移容忍", "translation tolerance",
+        ("挪动一两个像素，结果差不多。", "Move it by a pixel or two, and little changes."),
+        ("小平移后输出只变一点。池化带来的是这种容忍，不是不变性：移动更大、旋转或缩放都不在内。", "The output changes little under small shifts. Pooling gives this tolerance, not invariance: larger shifts, rotation and scale are not covered."),
+        r"\|y(Tx) - y(x)\| \;\big/\; \|y(x)\| \;\text{small}",
+        ("pooling",),
+    ),
+    Entry(
+        "flattening", "展平", "flattening",
+        ("把所有特征图排成一长串数。", "Line all maps up as one long row of numbers."),
+        ("只改变形状：$C\\times H\\times W$ 个数变成一个向量，一个数也没变，也没有参数。混合信息的是之后的全连接层。", "A change of shape only: the $C\\times H\\times W$ numbers become one vector, none changes, nothing is learnt. The mixing is done by the fully connected layer after it."),
+        r"\mathbb{R}^{C \times H \times W} \to \mathbb{R}^{CHW}",
+        ("cnn",),
+    ),
+    Entry(
+        "fully_connected_layer", "全连接层", "fully connected layer",
+        ("人人相连：每个输出看到所有输入。", "Everyone is connected: each output sees all inputs."),
+        ("学出来的仿射映射：每个输出是所有输入的加权和加偏置。每个位置有自己的权重，所以没有平移等变。", "A learnt affine map: each output is a weighted sum of all inputs plus a bias. Every place has weights of its own, so translation equivariance is gone."),
+        r"\mathbf{z} = W\mathbf{a} + \mathbf{b}",
+        ("cnn",),
+    ),
+    Entry(
+        "cnn", "卷积神经网络", "convolutional network",
+        ("先找小图案，再拼成大图案。", "Find small patterns first, then put them together."),
+        ("以卷积层为主的前馈网络，常接池化和全连接层。局部连接和权重共享是对图像的假设；图像不符合时，它没有优势。", "A feedforward network made mostly of convolutional layers, often with pooling and fully connected layers. Local connectivity and weight sharing are assumptions about pictures; where they do not hold, it has no advantage."),
+        r"\text{convolution} \to f \to \text{pooling} \to \cdots \to \text{fully connected}",
+        ("cnn",),
+    ),
+)  # fmt: skip
+
+BY_GROUP = {"foundations": FOUNDATIONS, "convolution": CONVOLUTION}  # the groups of the registry
+ENTRIES = tuple(entry for entries in BY_GROUP.values() for entry in entries)
+BY_NAME = {entry.name: entry for entry in ENTRIES}
+
+
+def of_lesson(stem: str) -> list[Entry]:
+    """The terms that a lesson shows, in the order of the table."""
+    return [entry for entry in ENTRIES if stem in entry.lessons]
