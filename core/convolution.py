@@ -223,6 +223,27 @@ def convolve(
     return Trace(padded, F.conv2d(padded[None, None], weights[None, None], stride=stride, dilation=dilation)[0, 0])
 
 
+def transpose(
+    output: Tensor,
+    kernel: Tensor,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+    flip: bool = False,
+    output_padding: int = 0,
+) -> Tensor:
+    """The transposed convolution of a map (h, w): (H, W), each side of transposed_size.
+
+    Every cell lays its multiple of the kernel where it read from, and what overlaps adds up. As a matrix it is the
+    transpose of `convolve`'s, not its inverse.
+    """
+    weights = kernel.flip(0, 1) if flip else kernel
+    laid = F.conv_transpose2d(
+        output[None, None], weights[None, None], None, stride, padding, output_padding, dilation=dilation
+    )
+    return laid[0, 0]
+
+
 def window(
     padded: Tensor, kernel: Tensor, row: int, column: int, stride: int = 1, dilation: int = 1, flip: bool = False
 ) -> Window:

@@ -77,11 +77,12 @@ lesson.presets(
 picture, side = lesson.columns()
 with side:
     controls.choice("data", t("数据", "Data"), {"plain": "8×8", "upsampled": t("放大 16×16", "16×16"), "shifted": t("移动", "shifted")}, help=t("8×8 的真实手写数字；放大到 16×16；或放在 16×16 里的随机位置。", "Real digits of 8×8 pixels; enlarged to 16×16; or each at a random place on 16×16."))  # fmt: skip
-    with st.container(horizontal=True):
+    half, other_half = st.columns(2, gap="small")
+    with half:
         controls.slider("blocks", t("块数", "Blocks"), help=t("每块：卷积、ReLU、池化。", "Each: convolution, ReLU, pooling."))  # fmt: skip
-        controls.slider("channels", t("通道", "Channels"), help=t("每层的滤波器个数。", "Filters, hence maps, of every layer."))  # fmt: skip
-    with st.container(horizontal=True):
         controls.slider("kernel", t("核大小", "Kernel size"))
+    with other_half:
+        controls.slider("channels", t("通道", "Channels"), help=t("每层的滤波器个数。", "Filters, hence maps, of every layer."))  # fmt: skip
         controls.slider("stride", t("步长", "Stride"))
     controls.slider("padding", t("填充（−1：⌊k/2⌋）", "Padding (−1: ⌊k/2⌋)"), help=t("四周补几圈 0。−1 按核大小取 ⌊k/2⌋：步长 1 时奇数核不改变大小。", "Rings of zeros. −1 takes ⌊k/2⌋ for every kernel size k: at stride 1 an odd kernel keeps the map's size."))  # fmt: skip
     controls.choice("pooling", t("池化 2×2", "Pooling 2×2"), poolings)
@@ -100,6 +101,10 @@ with side:
     controls.toggle("rival", t("与全连接网络比赛", "Race a fully connected network"), help=t("参数一样多。在“移动”的数字上差别最大。", "With equally many parameters. Shifted digits show the difference best."))  # fmt: skip
     with message:
         config = lesson.config(controls, explain)
+    if controls.value("rival"):
+        st.caption(t(f"{parameter_count(config):,} 对 {parameter_count(rival(config)):,} 个参数。", f"{parameter_count(config):,} against {parameter_count(rival(config)):,} parameters."))  # fmt: skip
+        if controls.value("data") != "shifted":
+            st.button(t("换成移动的数字", "Shift the digits"), key="cnn_shift", icon=":material/open_with:", on_click=controls.put, kwargs={"data": "shifted"})  # fmt: skip
 
 with formula:
     st.latex(pictures.chain_formula(config))
@@ -107,11 +112,7 @@ with formula:
 live = Live(controls, race(config) if controls.value("rival") else {"cnn": config})
 with picture:
     shown = st.container()
-    left, right = st.columns(2)
-    with left:
-        digit = controls.slider("digit", t("留出数字", "Held-out digit"))
-    with right:
-        label = controls.slider("label", t("关注的类别", "Class looked at"))
+    digit = controls.slider("digit", t("看哪个留出的数字", "Which held-out digit"))
     with shown:
         live.picture(partial(pictures.flow, digit=digit))
 panel = st.container()
@@ -127,6 +128,7 @@ lesson.heading("看得更细", "A closer look")
 looks = {"evidence": t("类别的权重", "Class weights"), "excitement": t("什么最激活", "What excites"), "errors": t("错在哪里", "Errors")}  # fmt: skip
 look = controls.choice("look", t("看什么", "Look at"), looks)
 if look == "evidence":
+    label = controls.slider("label", t("关注的类别", "Class looked at"))
     st.caption(t(f"类别 {label} 的权重放回它们所读的特征图；乘起来求和就是得分。", f"The weights of class {label}, back on the maps that they read; weight times map adds up to the score."))  # fmt: skip
     live.picture(partial(pictures.evidence, digit=digit, label=label))
 else:

@@ -16,8 +16,9 @@ from core.convolution import (
     window,
 )
 from core.data.pictures import PictureError, from_bytes
-from pages.ui import lesson, scene
+from pages.ui import challenges, lesson, predict, scene
 from pages.ui import pictures_convolution as pictures
+from pages.ui import questions_convolution as asked
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t
@@ -246,6 +247,8 @@ with st.expander(t("优化器与批次", "Optimizer and batch size"), icon=":mat
     controls.choice("optimizer", t("优化器", "Optimizer"), {code: code for code in controls.limits["optimizer"]})
     controls.slider("batch_size", t("批大小", "Batch size"), help=t("每步用几张图。", "Pictures per update."))
 
+predict.ask(controls, asked.questions())
+challenges.board(controls, live, asked.challenges())
 lesson.takeaways(
     t(
         "**互相关与卷积。** 深度学习里的“卷积”是互相关 $y_{ij}=\\sum_{u,v} w_{uv}\\,x_{i+u,\\,j+v}$；数学上的卷积先把卷积核转 180°。权重是学出来的，所以两者能力相同。",

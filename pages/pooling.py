@@ -19,7 +19,7 @@ from pages.ui import lesson, scene
 from pages.ui import pictures_pooling as pictures
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
-from pages.ui.text import t, term
+from pages.ui.text import t
 
 
 def choose_window() -> None:
@@ -133,7 +133,7 @@ lesson.heading("三种办法比一比", "Race the three kinds")
 st.markdown(t(f"同一个网络（卷积、池化、卷积、池化、全连接），只换池化的办法；测试数字最多随机挪动 {config.shift} 像素。", f"The same network (convolution, pooling, twice over, then a dense layer) with each kind; the test digits are shifted at random by up to {config.shift} pixels."))  # fmt: skip
 inside, side = lesson.columns()
 with side:
-    controls.choice("pooling", t("看哪个网络", "Look into"), {kind: term(kind) for kind in POOLINGS})
+    controls.choice("pooling", t("看哪个网络", "Look into"), {"max": t("最大", "max"), "average": t("平均", "average"), "none": t("步长卷积", "strided")})  # fmt: skip
     controls.choice("train_on", t("训练数字", "Training digits"), {"shifted": t("随机挪动", "shifted"), "centred": t("都居中", "centred")}, help=t("测试数字总是挪动过的。", "The test digits are shifted in either case."))  # fmt: skip
     with st.expander(t("更多设置", "More settings"), key="pooling_more"):
         controls.slider("shift", t("最多挪动（像素）", "Largest shift (pixels)"))

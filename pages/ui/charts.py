@@ -198,3 +198,14 @@ def shown(record: Record | None, part: str, name: str) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return value if value else SMALLEST
+
+
+def number(value: float | None, metric: Metric) -> str:
+    """A measure with sensible digits."""
+    if value is None:
+        return "–"
+    if value != value or abs(value) == float("inf"):
+        return "∞" if value == value else "NaN"
+    if metric.unit == "%":
+        return f"{value:.1%}"
+    return f"{value:.3g}" if abs(value) < 1e4 else f"{value:.1e}"

@@ -10,7 +10,7 @@ and for every lesson. A hidden control has no widget, a locked one cannot be mov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from pages.ui.text import LANGUAGE_KEY, language, t
 
 SETTINGS, DEFAULTS, NOTES, VISITING, NOTE_PLACE = "settings", "setting_defaults", "notes", "visiting", "note_place"
 HIDE, LOCK, PRESENT = "hide", "lock", "present"  # names in the address, and in the session: they hold for the visit
+OWN = "own_parameters"  # name → value of what the address of the page at hand says beside settings
 DRAWN = "drawn"  # name → label of what this run has drawn, hidden controls included
 STARTED = "started"  # stem → {key: value} that the run began with, where the control has moved on since
 WORDED = "worded"  # (stem, language) → {field: (label, how a value is worded)} of what was drawn in this visit
@@ -77,11 +78,22 @@ def worded(stem: str) -> dict[str, tuple[str, Callable | None]]:
 def visit(stem: str) -> None:
     """A page begins: the others' notes go, a place for its own is kept above everything."""
     st.session_state[DRAWN] = {}
+    st.session_state[OWN] = {}
     if st.session_state.get(VISITING) != stem:
         if VISITING in st.session_state:
             st.session_state.pop(NOTES, None)
         st.session_state[VISITING] = stem
     st.session_state[NOTE_PLACE] = st.container()
+
+
+def parameter(name: str, choices: Iterable[str], limits: str) -> str:
+    """What the address says by a name that only this page knows, or ""; none of the choices leaves a note."""
+    value = LISTED.join(st.query_params.get_all(name))
+    if value and value not in choices:
+        note(name, value, limits)
+        value = ""
+    st.session_state[OWN][name] = value
+    return value
 
 
 def note(key: str, value: str, limits: str) -> None:
@@ -99,15 +111,15 @@ def dismiss_notes() -> None:
 def publish() -> None:
     """Last line of every run: show the notes, and write the settings of this page into the address."""
     stem = st.session_state.get(VISITING, "")
-    known = addressed(stem)
+    known, own = addressed(stem), st.session_state.get(OWN, {})
     elsewhere = tuple(f"{lesson.stem}_" for lesson in LESSONS if lesson.stem != stem)
     for key in st.query_params:
-        if key not in (*known, LANGUAGE_KEY, HIDE, LOCK, PRESENT) and not key.startswith(elsewhere):
+        if key not in (*known, *own, LANGUAGE_KEY, HIDE, LOCK, PRESENT) and not key.startswith(elsewhere):
             note(key, st.query_params[key], "")
     forget_unknown_names(stem)
     show_notes()
     defaults = st.session_state.get(DEFAULTS, {})
-    wanted = {LANGUAGE_KEY: language()}
+    wanted = {LANGUAGE_KEY: language()} | {name: value for name, value in own.items() if value}
     wanted |= {key: encode(value) for key, value in known.items() if value != defaults.get(key)}
     wanted |= {name: encode(st.session_state[name]) for name in (HIDE, LOCK, PRESENT) if st.session_state.get(name)}
     if wanted != st.query_params.to_dict():

@@ -11,7 +11,7 @@ from pages.ui import controls, share, turns
 from pages.ui.lessons import GROUPS, LESSONS, Lesson, find
 from pages.ui.text import LANGUAGE_KEY, LANGUAGES, t
 
-HOME = "pages/home.py"
+HOME, GLOSSARY = "pages/home.py", "pages/glossary.py"
 ICON = Path(__file__).with_name("icon.png")
 FRAMED = "framed"  # set by the entrypoint for the page that it runs
 
@@ -26,7 +26,9 @@ STYLE = """
 .katex-display {margin: .2rem 0 .6rem; overflow-x: auto; overflow-y: hidden; text-align: left; padding: .2rem 0;}
 .katex-display > .katex {text-align: left; white-space: normal;}
 .katex-display .base {margin: .15em 0;}
-[data-testid="stCaptionContainer"] {font-size: .9rem;}
+[data-testid="stCaptionContainer"] {font-size: .9rem; opacity: .78;}
+[data-testid="stSliderThumbValue"], button[data-selected="true"] {color: light-dark(#0b63ad, #7db8ec) !important;}
+[class*="st-key-entry_"] {border-top: 1px solid light-dark(#ccd5de, #3a4652); padding-top: .9rem;}
 @media (max-width: 640px) {.block-container {padding-left: .9rem; padding-right: .9rem;}
 [data-testid="stSidebar"] {width: 85vw !important;}}
 </style>
@@ -69,7 +71,12 @@ def begin() -> st.Page:
 
 def sections() -> dict[str, list[st.Page]]:
     """The navigation, from the registry: groups without a lesson do not appear."""
-    menu = {"": [st.Page(HOME, title=t("课程地图", "Course map"), default=True)]}
+    menu = {
+        "": [
+            st.Page(HOME, title=t("课程地图", "Course map"), default=True),
+            st.Page(GLOSSARY, title=t("术语表", "Glossary"), url_path="glossary"),
+        ]
+    }
     for group, names in GROUPS.items():
         pages = [page_of(lesson) for lesson in LESSONS if lesson.group == group]
         if pages:
@@ -95,7 +102,7 @@ def choose_language() -> None:
 
 
 def enter(stem: str) -> Lesson | None:
-    """First line of every page: the frame, if this run has none yet, and the lesson's title and sentence.
+    """First line of every page: the frame, if this run has none yet, and a lesson's title and sentence.
 
     Because a folder `pages/` exists, Streamlit runs a page file alone, without the entrypoint, for the first visitor
     after a server start. That run declares the navigation, which ends this mode for good, and starts over.
@@ -108,7 +115,7 @@ def enter(stem: str) -> Lesson | None:
     for lesson in LESSONS:
         if lesson.stem != stem:
             st.session_state[f"{lesson.stem}_playing"] = False  # leaving a page pauses its run
-    if stem == "home":
+    if stem not in {lesson.stem for lesson in LESSONS}:
         return None
     lesson = find(stem)
     with st.container(horizontal=True, vertical_alignment="center", key="lesson_head"):

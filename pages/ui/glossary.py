@@ -60,14 +60,14 @@ FOUNDATIONS = (
         "dying_relu", "死亡 ReLU", "dying ReLU",
         ("一个再也不出声的神经元。", "A neuron that has fallen silent for good."),
         ("净输入对所有训练样本都为负的 ReLU 单元：输出和梯度都是 0，自己的权重不再更新。多因学习率过大；只对部分样本为 0 是正常的。", "A ReLU unit whose net input is negative for every training example: output and gradient are 0, so its own weights no longer change. Mostly from too high a learning rate; being 0 for some examples is normal."),
-        r"z \le 0 \;\text{for every}\; \mathbf{x} \;\Rightarrow\; \frac{\partial L}{\partial \mathbf{w}} = \mathbf{0}",
+        r"z_n \le 0 \;\;\forall n \quad\Rightarrow\quad \frac{\partial L}{\partial \mathbf{w}} = \mathbf{0}",
         ("playground", "cnn"),
     ),
     Entry(
         "parameter", "参数", "parameter",
         ("网络自己学出来的数。", "A number that the network learns by itself."),
-        ("由梯度下降更新的数：权重和偏置。核大小、步长、学习率由人选定，是超参数，不算在内。", "A number that gradient descent updates: a weight or a bias. Kernel size, stride and learning rate are chosen by us: hyperparameters, which do not count."),
-        r"C_{\text{out}}\,(C_{\text{in}}\,k^2 + 1) \quad \text{(convolution)}",
+        ("由梯度下降更新的数：权重和偏置；一个卷积层有下面这么多。核大小、步长、学习率由人选定，是超参数，不算在内。", "A number that gradient descent updates: a weight or a bias; a convolutional layer has as many as below. Kernel size, stride and learning rate are chosen by us: hyperparameters, which do not count."),
+        r"C_{\text{out}}\,(C_{\text{in}}\,k^2 + 1)",
         ("neuron", "pooling"),
     ),
     Entry(
@@ -94,7 +94,7 @@ FOUNDATIONS = (
     Entry(
         "loss", "损失", "loss",
         ("现在错得多厉害，越小越好。", "How wrong it is now; lower is better."),
-        ("训练所最小化的数。分类用交叉熵的平均；10 类瞎猜是 $\\ln 10 \\approx 2.30$。损失变小，准确率不一定变高。", "The number that training minimises. For classes the mean cross-entropy; guessing among 10 gives $\\ln 10 \\approx 2.30$. A lower loss need not mean a higher accuracy."),
+        ("训练所最小化的数：分类用平均交叉熵（10 类瞎猜是 $\\ln 10 \\approx 2.30$），预测数值用均方误差。损失变小，准确率不一定变高。", "The number that training minimises: for classes the mean cross-entropy (guessing among 10 gives $\\ln 10 \\approx 2.30$), for values the mean squared error. A lower loss need not mean a higher accuracy."),
         r"L = -\frac{1}{B}\sum_{n=1}^{B} \ln p_{y_n}",
         ("gradient_descent", "cnn"),
     ),
@@ -108,7 +108,7 @@ FOUNDATIONS = (
     Entry(
         "learning_rate", "学习率", "learning rate",
         ("每一步迈多大。", "How large a step is."),
-        ("梯度前的系数 $\\eta$。步子的实际大小是它乘梯度，所以同一个值在不同的损失或优化器下并不等效。", "The factor $\\eta$ before the gradient. The step is this times the gradient, so the same value means different things for another loss or optimizer."),
+        ("更新中梯度前的系数 $\\eta$。普通梯度下降的步子是它乘梯度；Adam 先把梯度缩放到 1 左右，所以同一个值在两者中并不等效。", "The factor $\\eta$ before the gradient in an update. Plain gradient descent steps by it times the gradient; Adam first scales the gradient to about 1, so the same value means another step."),
         r"\Delta\theta = -\eta\,\nabla_\theta L",
         ("gradient_descent", "playground"),
     ),
@@ -143,7 +143,7 @@ FOUNDATIONS = (
     Entry(
         "divergence", "发散", "divergence",
         ("越学越糟，数字冲到天上。", "It learns itself into ever larger numbers."),
-        ("每步都冲过头，损失不断变大，直到不再是有限的数。曲率为 $h$ 的抛物线上，$\\eta > 2/h$ 就发散；损失停住不动不叫发散。", "Every step overshoots and the loss grows until it is no finite number. On a parabola of curvature $h$ that happens for $\\eta > 2/h$. A loss that merely stays high has not diverged."),
+        ("每步都冲过头，损失不断变大，直到不再是有限的数。在曲率为 $h$ 的抛物线上，梯度下降当 $\\eta > 2/h$ 时发散。损失停住不动不叫发散。", "Every step overshoots and the loss grows until it is no finite number. On a parabola of curvature $h$ gradient descent does so for $\\eta > 2/h$. A loss that merely stays high has not diverged."),
         r"|1 - \eta h| > 1",
         ("gradient_descent",),
     ),
@@ -216,7 +216,7 @@ CONVOLUTION = (
     Entry(
         "stride", "步长", "stride",
         ("窗口每次走几格。", "How far the window moves at a time."),
-        ("相邻两个窗口之间的像素数 $s$。除不尽时向下取整，末尾的行和列没有窗口读到。", "The pixels $s$ between two neighbouring windows. Where it does not come out even the floor drops trailing rows and columns, which no window reads."),
+        ("相邻两个窗口的距离 $s$（像素）。输出大小 $o$ 由输入 $n$、核 $k$、填充 $p$、膨胀率 $d$ 决定；除不尽时向下取整，末尾的行和列没有窗口读到。", "The distance $s$ of two neighbouring windows, in pixels. Input $n$, kernel $k$, padding $p$ and dilation $d$ then give the output size $o$; where it does not come out even, the floor drops trailing rows and columns, which no window reads."),
         r"o = \left\lfloor\frac{n + 2p - d(k-1) - 1}{s}\right\rfloor + 1",
         ("convolution", "pooling"),
     ),
@@ -230,7 +230,7 @@ CONVOLUTION = (
     Entry(
         "dilated_convolution", "空洞卷积", "dilated convolution",
         ("把卷积核撑开，隔着像素看。", "The kernel spread out, reading every other pixel."),
-        ("权重之间留出空隙的卷积：$k$ 个权重跨越 $d(k-1)+1$ 个像素。感受野变大，参数不增加；跳过的像素由别的窗口读。", "A convolution with gaps between its weights: $k$ of them span $d(k-1)+1$ pixels. A wider receptive field for no more parameters; the pixels left out are read by other windows."),
+        ("权重之间留出空隙的卷积：$k$ 个权重跨越 $d(k-1)+1$ 个像素。感受野变大，参数不增加；步长为 1 时，跳过的像素由别的窗口读。", "A convolution with gaps between its weights: $k$ of them span $d(k-1)+1$ pixels. A wider receptive field for no more parameters; at stride 1 other windows read the pixels left out."),
         r"y_{ij} = \sum_{u,v} w_{uv}\, x_{i+du,\,j+dv}",
         ("convolution",),
     ),
@@ -258,7 +258,7 @@ CONVOLUTION = (
     Entry(
         "receptive_field", "感受野", "receptive field",
         ("一个神经元能看到的那块图像。", "The part of the picture that a neuron sees."),
-        ("能影响某一格的输入像素范围，逐层变大；之前的步长会把后面每层的增长放大。它是最大范围：中间的像素通常比边上的影响大得多。", "The input pixels that can influence a cell. It grows layer by layer, faster after every stride. An outer bound: pixels in its middle usually matter far more than those at its edge."),
+        ("能影响某一格的输入像素范围，从 $r=j=1$ 起逐层变大；每个大于 1 的步长都让后面的层长得更快。它是最大范围：中间的像素通常比边上的影响大得多。", "The input pixels that can influence a cell. From $r=j=1$ it grows layer by layer, faster after every stride above 1. An outer bound: pixels in its middle usually matter far more than those at its edge."),
         r"r \leftarrow r + (k-1)\,d\,j, \qquad j \leftarrow j\,s",
         ("convolution", "cnn"),
     ),
@@ -266,7 +266,7 @@ CONVOLUTION = (
         "local_connectivity", "局部连接", "local connectivity",
         ("每个神经元只连一小块。", "Each neuron is wired to a small patch only."),
         ("每个输出只与自己窗口里的输入相连。这本身并不要求权重相同：共享权重是另一条假设。", "Each output is connected to the inputs of its own window only. That alone does not make weights equal: weight sharing is a second assumption."),
-        r"w_{(ij),(i'j')} = 0 \;\text{outside the window}",
+        r"y_{ij} = \sum_{0 \le u,v < k} w_{ij,uv}\, x_{i+u,\,j+v}",
         ("convolution",),
     ),
     Entry(
@@ -322,7 +322,7 @@ CONVOLUTION = (
         "translation_tolerance", "平移容忍", "translation tolerance",
         ("挪动一两个像素，结果差不多。", "Move it by a pixel or two, and little changes."),
         ("小平移后输出只变一点。池化带来的是这种容忍，不是不变性：移动更大、旋转或缩放都不在内。", "The output changes little under small shifts. Pooling gives this tolerance, not invariance: larger shifts, rotation and scale are not covered."),
-        r"\|y(Tx) - y(x)\| \;\big/\; \|y(x)\| \;\text{small}",
+        r"\frac{\|y(Tx) - y(x)\|}{\|y(x)\|} \ll 1",
         ("pooling",),
     ),
     Entry(
@@ -343,7 +343,7 @@ CONVOLUTION = (
         "cnn", "卷积神经网络", "convolutional network",
         ("先找小图案，再拼成大图案。", "Find small patterns first, then put them together."),
         ("以卷积层为主的前馈网络，常接池化和全连接层。局部连接和权重共享是对图像的假设；图像不符合时，它没有优势。", "A feedforward network made mostly of convolutional layers, often with pooling and fully connected layers. Local connectivity and weight sharing are assumptions about pictures; where they do not hold, it has no advantage."),
-        r"\text{convolution} \to f \to \text{pooling} \to \cdots \to \text{fully connected}",
+        "",
         ("cnn",),
     ),
 )  # fmt: skip

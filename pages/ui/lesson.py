@@ -9,9 +9,9 @@ from typing import NamedTuple
 import streamlit as st
 
 from core.config import Config
-from pages.ui import frame
-from pages.ui.controls import PRESETS, Controls
-from pages.ui.text import t
+from pages.ui import frame, glossary
+from pages.ui.controls import PRESETS, VISITING, Controls
+from pages.ui.text import t, term
 
 
 class Preset(NamedTuple):
@@ -105,3 +105,38 @@ def takeaways(*points: str) -> None:
     """What to remember, in a few lines; the last part of every lesson."""
     heading("要点", "Takeaways")
     st.markdown("\n".join(f"- {point}" for point in points))
+    terms(st.session_state[VISITING])
+
+
+def terms(stem: str) -> None:
+    """The words of the lesson; a click on one shows what it means."""
+    entries = glossary.of_lesson(stem)
+    if not entries:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="terms"):
+        st.markdown(f"**{t('术语', 'Terms')}**")
+        for entry in entries:
+            with st.popover(term(entry.name), type="tertiary"):
+                st.markdown(f"{both_names(entry)}\n\n{meaning(entry)}")
+                st.page_link(
+                    frame.GLOSSARY,
+                    label=t("在术语表中打开", "Open in the glossary"),
+                    icon=":material/menu_book:",
+                    query_params={"term": entry.name},
+                )
+
+
+def both_names(entry: glossary.Entry) -> str:
+    """Markdown: the term, and small beside it the one of the other language."""
+    other = t(entry.en, entry.zh)
+    return f"**{term(entry.name)}**" + (f" :small[{other}]" if other != term(entry.name) else "")
+
+
+def meaning(entry: glossary.Entry) -> str:
+    """Markdown: the precise definition, the formula, and how one says it every day."""
+    parts = [
+        t(*entry.precise),
+        f"$$\n{entry.formula}\n$$" if entry.formula else "",
+        t(f"平常说：{entry.everyday[0]}", f"In everyday words: {entry.everyday[1]}"),
+    ]
+    return "\n\n".join(filter(None, parts))

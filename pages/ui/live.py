@@ -15,7 +15,7 @@ import streamlit as st
 
 from core.config import Config
 from core.training import SNAPSHOT_BYTES, SNAPSHOTS, Intervention, Metric, Race, Run, Snapshot, replay
-from pages.ui import charts, scene, share, take_home
+from pages.ui import charts, pins, scene, share, take_home
 from pages.ui.address import decode_interventions, encode_interventions
 from pages.ui.controls import STARTED, Controls, key_of, note, put, settings
 from pages.ui.text import language, t, term
@@ -171,10 +171,12 @@ class Live:
     def panel(self) -> None:
         """Buttons, numbers and curves; trains while playing."""
         self._follow()
+        pins.settle(self.stem)
         self._buttons()
         share.button(self.controls, self)
         st.session_state[self._name("only_draw")] = True
         st.fragment(self._tick, run_every=TICK if self.playing or self.filming else None)()
+        pins.panel(self)
         self._scrubber()
         take_home.offer(self.stem, self.race)
 
@@ -354,6 +356,7 @@ class Frame:
         self.words = charts.Words(t("步数", "step"), term("train"), term("test"))
         self.names = {name: term(name) for name in live.race.runs}
         self.logarithmic = live.controls.value("log")
+        self.pinned = {metric: pins.overlay(live, metric) for metric in live.race.metrics}
         self.places: dict[str, Any] = {}
         self.texts: dict[str, Any] = {}  # what stands in them, so that only what changed is sent
 
@@ -394,25 +397,40 @@ class Frame:
         scores = next(iter(self.live.race.runs.values())).history[-1].scores
         train, test = (scores.get(part, {}).get(metric.name) for part in ("train", "test"))
         shown = test if test is not None else train
-        second = None if test is None or train is None else f"{self.words[1]} {number(train, metric)}"
-        return number(shown, metric), second
+        second = None if test is None or train is None else f"{self.words[1]} {charts.number(train, metric)}"
+        return charts.number(shown, metric), second
 
     def _chart(self, column: Any, metric: Metric) -> None:
         name = f"chart_{metric.name}"
         logarithmic = self.logarithmic and metric.unit != "%"
         height = charts.PRESENTED_HEIGHT if share.presenting() else charts.HEIGHT
+        pinned = self.pinned[metric]
         spec = charts.curve_spec(
-            term(metric.name), metric.unit, logarithmic, tuple(self.names.values()), self.words, height
+            term(metric.name), metric.unit, logarithmic, tuple(self.names.values()), self.words, height, pinned.curves
         )
         rows = charts.curve_rows(self.live.race, metric, self.live.replayed)
         place = self.places.get(name)
         options = {} if place is not None else {"key": f"{self.live.stem}_{name}_{language()}_{logarithmic}_{height}"}
         self.places[name] = (place or column).vega_lite_chart(
             rows,
-            spec,
-            alt=t(f"{term(metric.name)}随步数变化的曲线", f"{metric.name} against training steps"),
+            spec | pinned.datasets,
+            alt=t(f"{term(metric.name)}随步数变化的曲线", f"{metric.name} against training steps")
+            + pins.in_words(pinned.curves)
+            + self._reached(metric),
             **options,
         )
+
+    def _reached(self, metric: Metric) -> str:
+        """For `alt`: what a resting run has come to. Nothing while it moves: a chart whose `alt` changes is built anew."""
+        live, race = self.live, self.live.race
+        if live.playing or live.filming:
+            return ""
+        ends = []
+        for name, run in race.runs.items():
+            parts = {part: run.history[-1].scores.get(part, {}).get(metric.name) for part in charts.PARTS}
+            values = [f"{term(part)} {charts.number(value, metric)}" for part, value in parts.items() if value is not None]
+            ends.append((f"{self.names[name]}: " if len(race.runs) > 1 else "") + ", ".join(values))
+        return t(f"；第 {race.steps} 步：", f"; at step {race.steps}: ") + "; ".join(ends)
 
     def _message(self) -> str:
         race, live = self.live.race, self.live
@@ -436,14 +454,3 @@ class Frame:
         if live.playing:
             return t("正在训练……", "Training …")
         return t("按“播放”开始训练(快捷键 P),“单步”走一步(N)。", "Press Play to train (key P), Step for one update (N).") if race.steps == 0 else t("已暂停。", "Paused.")  # fmt: skip
-
-
-def number(value: float | None, metric: Metric) -> str:
-    """A measure with sensible digits."""
-    if value is None:
-        return "–"
-    if value != value or abs(value) == float("inf"):
-        return "∞" if value == value else "NaN"
-    if metric.unit == "%":
-        return f"{value:.1%}"
-    return f"{value:.3g}" if abs(value) < 1e4 else f"{value:.1e}"

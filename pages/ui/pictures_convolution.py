@@ -18,6 +18,7 @@ from core.convolution import (
     output_size,
     parameters,
     trace,
+    transpose,
 )
 from core.training import Snapshot
 from pages.ui.scene import Figure, Link, Scene
@@ -188,12 +189,10 @@ def sharing(config: ConvolutionConfig) -> tuple[int, int, int]:
 
 def there_and_back(config: ConvolutionConfig, picture: Tensor, output: Tensor) -> Scene:
     """The input, its convolution, and the transposed convolution of that with the same kernel."""
-    kernel = hidden_kernel(config)
-    weights = kernel.flip(0, 1) if config.flip else kernel
-    back = F.conv_transpose2d(
-        output[None, None], weights[None, None], stride=config.stride, padding=config.padding, dilation=config.dilation,
+    back = transpose(
+        output, hidden_kernel(config), config.stride, config.padding, config.dilation, config.flip,
         output_padding=dropped(config.size, config.kernel, config.stride, config.padding, config.dilation),
-    )[0, 0]  # fmt: skip
+    )  # fmt: skip
     parts = (
         ("before", picture, t("输入", "Input"), "→", GRAY),
         ("convolved", output, t("卷积", "Convolved"), "→", {}),

@@ -91,7 +91,7 @@ def column(kind: str, line: str, height: float, width: float = WIDTH) -> Figure:
     drawn = Figure(width, height)
     drawn.rect(1, 5, 12, 12, ink="none", fill=COLOURS[kind], round=3)
     drawn.text(term(kind), 19, 16, size=15, bold=True)
-    return drawn.text(line, 1, 37, size=14, ink="muted")
+    return drawn.text(line, 1, 37, size=14, ink="muted") if line else drawn
 
 
 def arrow_down(drawn: Figure, y: float, length: float = 24, ink: str = "muted") -> None:
@@ -346,15 +346,16 @@ def feature_maps(config: PoolingConfig, snapshot: Snapshot, image: Tensor) -> Sc
             title = t(f"第 {number} 层，通道 {those}", f"Layer {number}, channel{'s' * (len(shown) > 1)} {those}")
             drawn.text(title, 1, 16, size=15, bold=True)
             drawn.text(sizes, 4 * STEP - 4, 16, size=14, anchor="end", ink="muted")
-            for place, channel in enumerate(shown):
-                x, before = 1 + place * STEP, f"before{number}_{channel}"
-                drawn.map(before, maps[channel], x, 28, MAP, scale="sequential", high=high)
-                drawn.line(x + MAP / 2, MAP + 32, x + MAP / 2, MAP + 50, arrow=True)
-                drawn.map(
-                    f"after{number}_{channel}", pooled[channel], x, MAP + 56, MAP, scale="sequential", high=high_pooled,
-                    links=(Link(before, *window),),
-                    label=t(f"第 {number} 层通道 {channel + 1}，池化后", f"Layer {number}, channel {channel + 1}, pooled"),
-                )  # fmt: skip
+            before, after = f"before{number}_{first}_", f"after{number}_{first}_"
+            row = {"width": MAP, "step": STEP, "across": 4, "scale": "sequential"}
+            drawn.maps(before, maps[list(shown)], 1, 28, high=high, **row)
+            for place in range(len(shown)):
+                middle = 1 + place * STEP + MAP / 2
+                drawn.line(middle, MAP + 32, middle, MAP + 50, arrow=True)
+            drawn.maps(
+                after, pooled[list(shown)], 1, MAP + 56, high=high_pooled, links=(Link(f"{before}#", *window),),
+                label=t(f"第 {number} 层池化后", f"Layer {number}, pooled"), **row,
+            )  # fmt: skip
             figures.append(drawn)
     words = t(
         f"{term(config.pooling)}网络里两层特征图，上为池化前，下为池化后。",

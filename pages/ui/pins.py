@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from html import escape
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
@@ -108,7 +109,7 @@ class Overlay(NamedTuple):
     """What the pins add to one metric's chart."""
 
     curves: tuple[charts.Pinned, ...] = ()
-    datasets: Mapping[str, pa.Table] = {}  # noqa: RUF012 - never changed
+    datasets: Mapping[str, Any] = MappingProxyType({})  # to be added to the specification
 
 
 class Row(NamedTuple):
@@ -370,7 +371,7 @@ def overlay(live: Live, metric: Metric) -> Overlay:
                 drawn.append((charts.Pinned(label, slot, bool(points.low)), each.code(place), points))
     if not drawn:
         return Overlay()
-    return Overlay(tuple(curve for curve, _, _ in drawn), {charts.PINNED: rows(drawn)})
+    return Overlay(tuple(curve for curve, _, _ in drawn), {"datasets": {charts.PINNED: rows(drawn)}})
 
 
 def rows(drawn: list[tuple[charts.Pinned, str, Points]]) -> pa.Table:
@@ -503,7 +504,7 @@ def compare(live: Live) -> None:
     settings = [label_of(live.stem, field) for field in shown]
     numbers = [
         t("参数", "Parameters"),
-        term("Step"),
+        t("步数", "Steps"),
         term("Steps/s"),
         *(f"{term(metric.name)} {'↓' if metric.better == 'lower' else '↑'}" for metric in metrics),
     ]
@@ -518,9 +519,7 @@ def differing(groups: list[Mapping[str, Config]]) -> list[str]:
 
     A config of another version takes no part.
     """
-    races = [
-        {name: settings_of(config) for name, config in group.items() if is_current(config)} for group in groups
-    ]
+    races = [{name: settings_of(config) for name, config in group.items() if is_current(config)} for group in groups]
     every = dict.fromkeys(field for race in races for settings in race.values() for field in settings)
     pairs = [(a, b) for i, a in enumerate(races) for b in races[:i]]
     return [field for field in every if any(differs(field, a, b) for a, b in pairs)]
@@ -597,7 +596,8 @@ def score_in_words(score: Score | None, metric: Metric) -> str:
     if score is None or score.value is None:
         return "–"
     if score.deviation is None:
-        return charts.number(score.value, metric)
+        text = charts.number(score.value, metric)
+        return f"{score.value:#.3g}".rstrip(".") if metric.unit != "%" and 1e-3 < abs(score.value) < 1e3 else text
     if metric.unit == "%":
         return f"{score.value:.1%} ± {score.deviation:.1%}"
     if not 1e-6 < score.deviation < 1e4:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.ui.glossary import BY_NAME, ENTRIES
+
 LANGUAGES = {"zh": "中文", "en": "English"}
 LANGUAGE_KEY = "lang"
 
@@ -18,33 +20,24 @@ def t(zh: str, en: str) -> str:
     return zh if language() == "zh" else en
 
 
-TERMS = {
-    "Step": "步数",
-    "Steps/s": "步/秒",
-    "Loss": "损失",
-    "Accuracy": "准确率",
-    "Kernel error": "卷积核误差",
-    "learning_rate": "学习率",
-    "train": "训练集",
-    "test": "测试集",
-    "max": "最大池化",
-    "average": "平均池化",
-    "none": "步长卷积",
-    "cnn": "卷积网络",
-    "fully_connected": "全连接网络",
-}
-ENGLISH = {
-    "learning_rate": "learning rate",
-    "train": "training data",
-    "test": "held-out data",
-    "max": "max",
-    "average": "average",
-    "none": "strided conv",
-    "cnn": "CNN",
-    "fully_connected": "fully connected",
+# Names of metrics, of settings and of what runs are made of: those of the glossary, and shorter ones for small places.
+WORDS = {entry.name: (entry.zh, entry.en) for entry in ENTRIES}
+WORDS |= {entry.en.capitalize(): (entry.zh, entry.en.capitalize()) for entry in ENTRIES}  # a metric: "Loss"
+WORDS |= {
+    "Step": ("步数", "Step"),
+    "Steps/s": ("步/秒", "Steps/s"),
+    "Kernel error": (f"{BY_NAME['kernel'].zh}误差", "Kernel error"),
+    "train": WORDS["training_data"],
+    "test": WORDS["held_out_data"],
+    "max": (BY_NAME["max_pooling"].zh, "max"),
+    "average": (BY_NAME["average_pooling"].zh, "average"),
+    "none": (BY_NAME["strided_convolution"].zh, "strided conv"),
+    "cnn": ("卷积网络", "CNN"),
+    "fully_connected": ("全连接网络", "fully connected"),
 }
 
 
 def term(name: str) -> str:
     """A term of the field in the viewer's language; a name that no language knows is shown as it is."""
-    return TERMS.get(name, name) if language() == "zh" else ENGLISH.get(name, name)
+    words = WORDS.get(name)
+    return name if words is None else t(*words)

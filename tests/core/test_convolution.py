@@ -28,6 +28,7 @@ from core.convolution import (
     random_crops,
     sheets,
     trace,
+    transpose,
     transposed_size,
     window,
 )
@@ -428,3 +429,20 @@ def test_slices_pickling_and_the_global_generator_change_nothing(config):
     assert outcome(sliced) == outcome(whole)
     other = train(ConvolutionConfig(**{**vars(config), "seed": config.seed + 1}), 60)
     assert outcome(other) != outcome(whole)
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding", "dilation"), [(9, 3, 1, 0, 1), (8, 4, 3, 2, 1), (11, 3, 2, 1, 2)]
+)
+@pytest.mark.parametrize("flip", [False, True])
+def test_transpose_is_the_transposed_matrix(size, kernel, stride, padding, dilation, flip):
+    """⟨Cx, y⟩ = ⟨x, Cᵀy⟩ for every x and y, whatever the floor drops."""
+    generator = torch.Generator().manual_seed(1)
+    weights = torch.randn(kernel, kernel, generator=generator, dtype=torch.float64)
+    x = torch.randn(size, size, generator=generator, dtype=torch.float64)
+    there = convolve(x, weights, stride, padding, dilation, flip).output
+    y = torch.randn(there.shape, generator=generator, dtype=torch.float64)
+    left = dropped(size, kernel, stride, padding, dilation)
+    back = transpose(y, weights, stride, padding, dilation, flip, output_padding=left)
+    assert back.shape == x.shape
+    assert torch.isclose((there * y).sum(), (x * back).sum())

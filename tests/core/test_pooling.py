@@ -173,6 +173,15 @@ def test_shift_response_is_the_relative_distance_and_zero_at_rest(kind):
         assert measured.item() == pytest.approx(((moved - still).norm() / still.norm()).item())
 
 
+def test_a_digit_can_move_down_as_well():
+    x, config = digit(), PoolingConfig(channels=2, hidden=4)
+    moved = shift_response(x.T.contiguous(), "max", 2, 2, (0,), down=2)
+    assert moved.item() == pytest.approx(shift_response(x, "max", 2, 2, (2,)).item())
+    state = Run(config).learner.state()
+    assert network_responses(config, state, x[None], (0,), down=1)["maps1"].item() > 0
+    assert network_responses(config, state, x[None], (0,))["maps1"].item() == 0
+
+
 def test_a_shift_by_the_stride_only_moves_the_pooled_map():
     x = digit()
     for kind in POOLINGS:

@@ -140,8 +140,8 @@ def test_feature_maps_show_every_channel_up_to_eight():
         config = PoolingConfig(channels=channels, pooling="none", kernel=3)
         scene = pictures.feature_maps(config, Run(config).snapshot(), pictures.picture_of(1, "digit"))
         assert len(scene.figures) == figures
-        assert len(items(scene, "map")) == 4 * min(channels, 8)
-        assert values(scene, "after2_0").shape == (3, 3)
+        assert sum(item["k"] for item in items(scene, "maps")) == 4 * min(channels, 8)
+        assert {(item["r"], item["c"]) for item in items(scene, "maps") if item["n"].startswith("after2")} == {(3, 3)}
 
 
 # ---- the page ------------------------------------------------------------------------------------------------------
