@@ -123,7 +123,7 @@ def curve_spec(
         chart = alt.layer(lines, touch, rules, *pinned_layers(pinned, len(runs), x, y, tooltip[:2]))
         chart = chart.resolve_scale(color="independent", strokeDash="independent")
     spec = chart.properties(height=height, title=heading).to_dict()
-    spec.setdefault("config", {})["legend"] = {"layout": STACKED}
+    spec.setdefault("config", {}).update(legend={"layout": STACKED}, aria=False)  # `alt` says it, not every point
     spec.pop("datasets", None)
     for part in (spec, *spec["layer"]):
         if part.get("data") != {"name": PINNED}:

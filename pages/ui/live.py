@@ -428,7 +428,9 @@ class Frame:
         ends = []
         for name, run in race.runs.items():
             parts = {part: run.history[-1].scores.get(part, {}).get(metric.name) for part in charts.PARTS}
-            values = [f"{term(part)} {charts.number(value, metric)}" for part, value in parts.items() if value is not None]
+            values = [
+                f"{term(part)} {charts.number(value, metric)}" for part, value in parts.items() if value is not None
+            ]
             ends.append((f"{self.names[name]}: " if len(race.runs) > 1 else "") + ", ".join(values))
         return t(f"；第 {race.steps} 步：", f"; at step {race.steps}: ") + "; ".join(ends)
 

@@ -265,11 +265,67 @@ function layOut(root, views) {
   }
 }
 
+const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-linejoin",
+  "opacity", "font-family", "font-size", "font-weight", "text-anchor", "dominant-baseline"];
+
+function copyLook(from, to) { // what the style sheet gives a node, written onto its copy
+  const look = getComputedStyle(from);
+  for (const name of KEPT) to.style.setProperty(name, look.getPropertyValue(name));
+  [...from.children].forEach((child, i) => copyLook(child, to.children[i]));
+}
+
+function asFile(root, views) { // the whole scene as one SVG that needs nothing else, its heat maps as pictures in it
+  const frame = root.getBoundingClientRect(), svg = document.createElementNS(SVG, "svg");
+  let width = 0, height = 0;
+  const ground = add(svg, "rect", { fill: getComputedStyle(root).getPropertyValue("--st-background-color") || "#fff" });
+  for (const view of views) {
+    const place = view.element.getBoundingClientRect();
+    const x = place.left - frame.left + root.scrollLeft + 12, y = place.top - frame.top + 12;
+    const group = add(svg, "g", { transform: `translate(${x} ${y}) scale(${view.scale})` });
+    add(group, "image", { href: view.canvas.toDataURL(), width: view.figure.w, height: view.figure.h });
+    const copy = view.svg.cloneNode(true);
+    copyLook(view.svg, copy);
+    group.append(...copy.childNodes);
+    width = Math.max(width, x + place.width + 12);
+    height = Math.max(height, y + place.height + 12);
+  }
+  Object.entries({ xmlns: SVG, width, height, viewBox: `0 0 ${width} ${height}` }).forEach(([k, v]) => svg.setAttribute(k, v));
+  ground.setAttribute("width", width);
+  ground.setAttribute("height", height);
+  return { text: new XMLSerializer().serializeToString(svg), width, height };
+}
+
+function offer(blob, ending) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = `${document.title.split("·")[0].trim() || "picture"}.${ending}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+function save(root, views, kind) {
+  const file = asFile(root, views), blob = new Blob([file.text], { type: "image/svg+xml" });
+  if (kind === "svg") { offer(blob, "svg"); return; }
+  const image = new Image(), address = URL.createObjectURL(blob);
+  image.onload = () => {
+    const canvas = document.createElement("canvas");
+    canvas.width = 2 * file.width; canvas.height = 2 * file.height;
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    URL.revokeObjectURL(address);
+    canvas.toBlob((png) => offer(png, "png"), "image/png");
+  };
+  image.src = address;
+}
+
 export default function (component) {
   const { data, parentElement } = component;
   const root = parentElement.querySelector(".scene");
   if (!root || !data) return;
   root.setAttribute("aria-label", data.alt);
+  for (const button of parentElement.querySelectorAll(".tools button")) {
+    button.setAttribute("aria-label", `${data.save} (${button.textContent})`);
+    button.onclick = () => save(root, memory.get(root).views, button.textContent.toLowerCase());
+  }
   let state = memory.get(root);
   if (!state) {
     state = { views: [] };

@@ -193,7 +193,8 @@ class Scene(NamedTuple):
 
 component = st.components.v2.component(
     "scene",
-    html='<div class="scene" role="figure"></div>\n',
+    html='''<div class="wrap"><div class="scene" role="figure"></div>
+<div class="tools"><button type="button">PNG</button><button type="button">SVG</button></div></div>''',
     css=(FOLDER / "scene.css").read_text(),
     js=(FOLDER / "scene.js").read_text(),
 )
@@ -205,6 +206,7 @@ def payload(scene: Scene, pinned: tuple[str, int, int] | None = None) -> dict[st
         "alt": scene.alt,
         "figures": [{"w": f.width, "h": f.height, "items": f.items} for f in scene.figures],
         "cell": [t("行", "row"), t("列", "column")],
+        "save": t("下载这幅图", "Download this picture"),
         "pinned": pinned,
     }
 

@@ -147,16 +147,16 @@ def teacher(controls: Controls) -> tuple[tuple[str, ...], tuple[str, ...], bool]
     with st.expander(t("给老师", "For the teacher"), icon=":material/school:"):
         st.caption(t("选择学生看不到或改不了的控件。这是教学上的方便，不是保护：改一改网址就能绕开。", "Choose what students cannot see or cannot move. A teaching aid, not a protection: whoever edits the address gets round it."))  # fmt: skip
         for kind, label in ((HIDE, t("隐藏", "Hide")), (LOCK, t("锁定（可见，不可改）", "Lock (seen, not moved)"))):
-            kept = st.session_state.get(f"{name}_{kind}_kept", st.session_state.get(kind, ()))
-            st.session_state.setdefault(f"{name}_{kind}", [each for each in kept if each in labels])
+            key = f"{name}_{kind}"
+            st.session_state.setdefault(key, [each for each in st.session_state.get(kind, ()) if each in labels])
             chosen[kind] = tuple(
                 st.multiselect(
-                    label, list(labels), key=f"{name}_{kind}", format_func=lambda each: labels.get(each, each),
-                    placeholder=t("没有", "none"),
+                    label, list(labels), key=key, format_func=lambda each: labels.get(each, each),
+                    placeholder=t("没有", "none"), persist_state="session",
                 )
             )  # fmt: skip
-            st.session_state[f"{name}_{kind}_kept"] = chosen[kind]
-        present = st.toggle(t("以演示视图打开", "Open in the view for a projector"), key=f"{name}_present")
+        label = t("以演示视图打开", "Open in the view for a projector")
+        present = st.toggle(label, key=f"{name}_present", persist_state="session")
     return chosen[HIDE], tuple(each for each in chosen[LOCK] if each not in chosen[HIDE]), present
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -165,15 +166,20 @@ def test_a_value_that_is_none_leaves_a_note():
     assert run_of(app).config == CNNConfig()
 
 
-def test_the_language_switch_keeps_controls_and_the_drawing():
-    app = open_page()
+def test_language_switch_and_a_visit_elsewhere_keep_controls_and_the_drawing():
+    strokes = [[10, 10, 200, 200]]
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    app.query_params["lang"] = "en"
+    app.session_state["cnn_canvas_strokes"] = strokes
+    app.run().switch_page("pages/cnn.py").run()
     app.slider(key="cnn_digit").set_value(17).run()
-    app.session_state["cnn_canvas_strokes"] = [[10, 10, 200, 200]]
     app.slider(key="cnn_channels").set_value(5).run()
     app.segmented_control(key="lang").set_value("zh").run()
+    app.switch_page("pages/home.py").run()
+    app.switch_page("pages/cnn.py").run()
     assert not app.exception
     assert (app.slider(key="cnn_digit").value, app.slider(key="cnn_channels").value) == (17, 5)
-    assert app.session_state["cnn_canvas_strokes"] == [[10, 10, 200, 200]]
+    assert app.session_state["cnn_canvas_strokes"] == strokes
 
 
 # ---- the pictures ----------------------------------------------------------------------------------------------------
@@ -197,8 +203,6 @@ def test_the_flow_shows_what_the_network_computes(name):
 
 
 def pictures_bytes(values: torch.Tensor) -> str:
-    import base64
-
     return base64.b64encode(values.half().contiguous().numpy().tobytes()).decode()
 
 

@@ -336,6 +336,10 @@ def test_the_teacher_chooses_in_the_popover():
     assert "cnn_kernel" in drawn_keys(app)  # the teacher's own page stays
     assert any("not a protection" in caption.value for caption in app.caption)
     link = shared_link(app, "cnn")
+    app.segmented_control(key="lang").set_value("zh").run()
+    app.switch_page("pages/home.py").run()
+    app.switch_page("pages/cnn.py").run()
+    assert shared_link(app, "cnn") == link.replace("lang=en", "lang=zh")  # what was chosen is kept
     given = parameters_of(link)
     assert (given["hide"], given["lock"], given["present"]) == ("kernel~presets", "lr", "1")
     pupil = open_link(link)
