@@ -338,7 +338,7 @@ class Twins(NamedTuple):
 
 @lru_cache(maxsize=16)
 def train_twins(
-    spread: float, data: str = "xor_gate", seed: int = 0, steps: int = 500, learning_rate: float = 5.0
+    spread: float, data: str = "and_gate", seed: int = 0, steps: int = 500, learning_rate: float = 5.0
 ) -> Twins:
     """Train a 2-2-1 network of sigmoids whose weights start at N(0, spread²), all points at each step.
 
@@ -362,3 +362,24 @@ def train_twins(
     history = torch.stack(weights)
     accuracy = ((z >= 0) == y.bool()).double().mean().item()
     return Twins(history, (history[:, 0] - history[:, 1]).abs().amax(1), torch.stack(loss_curve), accuracy)
+
+
+# ---- presets ---------------------------------------------------------------------------------------------------------
+
+PRESETS: dict[str, NeuronConfig] = {
+    "and": NeuronConfig(),
+    "or": NeuronConfig(data="or_gate"),
+    "separable": NeuronConfig(data="separable", activation="tanh"),
+    "overlapping": NeuronConfig(data="overlapping"),
+    "product": NeuronConfig(data="xor_gate", inputs=3, learning_rate=5.0),  # with x₁x₂ a neuron can
+    "perceptron": NeuronConfig(activation="step", rule="perceptron"),
+    "zero_init": NeuronConfig(weight_1=0.0, weight_2=0.0),  # one neuron has no twin to be the same as
+    "rescued": NeuronConfig(data="separable", weight_1=-5.0, weight_2=-5.0),  # "saturated" with cross-entropy
+    # These break, each for one reason:
+    "saturated": NeuronConfig(data="separable", weight_1=-5.0, weight_2=-5.0, loss="squared"),
+    "dead_relu": NeuronConfig(activation="relu", weight_1=-1.0, weight_2=-1.0, bias=-1.0),
+    "step": NeuronConfig(activation="step"),  # its slope is 0, and so is the gradient, exactly
+    "xor": NeuronConfig(data="xor_gate"),  # no line has both corners of each class on its side
+    "perceptron_xor": NeuronConfig(data="xor_gate", activation="step", rule="perceptron"),
+    "diverging": NeuronConfig(data="separable", activation="identity"),  # past 2/λ_max of its quadratic loss
+}

@@ -45,7 +45,8 @@ def own_values(block: int) -> None:
     controls.slider(f"kernel_{block}", t("核大小", "Kernel size"))
     controls.slider(f"stride_{block}", t("步长", "Stride"))
     controls.slider(f"padding_{block}", t("填充", "Padding"))
-    controls.choice(f"pooling_{block}", t("池化", "Pooling"), {"shared": t("同上", "as all")} | poolings)
+    names = {"shared": t("同上", "as all")} | poolings
+    controls.steps(f"pooling_{block}", t("池化", "Pooling"), tuple(names), format=names.get)
 
 
 controls = lesson.begin("cnn", CNNConfig())
@@ -87,20 +88,27 @@ with side:
     controls.slider("padding", t("填充（−1：⌊k/2⌋）", "Padding (−1: ⌊k/2⌋)"), help=t("四周补几圈 0。−1 按核大小取 ⌊k/2⌋：步长 1 时奇数核不改变大小。", "Rings of zeros. −1 takes ⌊k/2⌋ for every kernel size k: at stride 1 an odd kernel keeps the map's size."))  # fmt: skip
     controls.choice("pooling", t("池化 2×2", "Pooling 2×2"), poolings)
     message = st.container()
-    own = any(controls.value(field) != getattr(CNNConfig(), field) for field in CNNConfig.LIMITS if field[-1] in "123")
-    with st.expander(t("每块各自的值", "Own values per block"), expanded=own, key="cnn_own_values", on_change="rerun") as expander:  # fmt: skip
-        if expander.open:
-            st.caption(t("0（填充：−2）：与所有块相同。", "0 (padding: −2): as all blocks."))
-            for block in range(1, controls.value("blocks") + 1):
-                own_values(block)
-    with st.expander(t("全连接层与优化", "Head and optimizer"), key="cnn_training", on_change="rerun") as expander:
-        if expander.open:
-            controls.slider("hidden", t("隐藏单元（0：无此层）", "Hidden units (0: no such layer)"))
-            controls.steps("batch_size", t("批大小", "Batch size"), (1, 4, 16, 32, 64, 128, 256))
-            controls.choice("optimizer", t("优化器", "Optimizer"), {"sgd": "SGD", "momentum": t("动量", "Momentum"), "nesterov": "Nesterov", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW"})  # fmt: skip
     controls.toggle("rival", t("与全连接网络比赛", "Race a fully connected network"), help=t("参数一样多。在“移动”的数字上差别最大。", "With equally many parameters. Shifted digits show the difference best."))  # fmt: skip
-    with message:
-        config = lesson.config(controls, explain)
+    rivals = st.container()
+
+blocks_place, head_place = st.columns(2, gap="medium")
+own = any(controls.value(field) != getattr(CNNConfig(), field) for field in CNNConfig.LIMITS if field[-1] in "123")
+with blocks_place, st.expander(t("每块各自的值", "Own values per block"), expanded=own, key="cnn_own_values", on_change="rerun") as expander:  # fmt: skip
+    if expander.open:
+        st.caption(t("0（填充：−2）：与所有块相同。", "0 (padding: −2): as all blocks."))
+        for block, place in enumerate(st.columns(controls.value("blocks")), start=1):
+            with place:
+                own_values(block)
+with head_place, st.expander(t("全连接层与优化", "Head and optimizer"), key="cnn_training", on_change="rerun") as expander:  # fmt: skip
+    if expander.open:
+        controls.slider("hidden", t("隐藏单元（0：无此层）", "Hidden units (0: no such layer)"))
+        controls.steps("batch_size", t("批大小", "Batch size"), (1, 4, 16, 32, 64, 128, 256))
+        controls.choice("optimizer", t("优化器", "Optimizer"), {"sgd": "SGD", "momentum": t("动量", "Momentum"), "nesterov": "Nesterov", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW"})  # fmt: skip
+panel = st.container()
+
+with message:
+    config = lesson.config(controls, explain)
+with rivals:
     if controls.value("rival"):
         st.caption(t(f"{parameter_count(config):,} 对 {parameter_count(rival(config)):,} 个参数。", f"{parameter_count(config):,} against {parameter_count(rival(config)):,} parameters."))  # fmt: skip
         if controls.value("data") != "shifted":
@@ -115,7 +123,6 @@ with picture:
     digit = controls.slider("digit", t("看哪个留出的数字", "Which held-out digit"))
     with shown:
         live.picture(partial(pictures.flow, digit=digit))
-panel = st.container()
 
 lesson.heading("画一个数字", "Draw a digit")
 pad, answer = st.columns([1, 2], gap="medium")

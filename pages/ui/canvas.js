@@ -7,6 +7,12 @@ function paint(pad) {
   if (canvas.width !== side) canvas.width = canvas.height = side;
   const context = canvas.getContext("2d"), scale = side / data.extent;
   context.clearRect(0, 0, side, side);
+  if (!strokes.length) {
+    context.font = `${side * 0.058}px sans-serif`;
+    context.textAlign = "center";
+    context.fillStyle = "#9aa5b1";
+    context.fillText(data.label, side / 2, side / 2);
+  }
   context.strokeStyle = context.fillStyle = "#fff";
   context.lineWidth = data.pen * scale;
   context.lineCap = context.lineJoin = "round";

@@ -26,8 +26,8 @@ SMALLEST = 1e-12  # a logarithmic axis has no zero
 
 PARTS = ("train", "test")
 PINNED_POINTS = 64  # per pinned curve
-PINNED = "pinned"  # the name of their rows
-KEY_ROW = 19  # the height of one row of their key
+ROWS, PINNED = "rows", "pinned"  # names of data: where there are two, both need one
+KEY_ROW = 27  # the height of one row of their key
 DASHES = ((2, 2), (12, 3), (9, 3, 2, 3), (4, 3), (12, 3, 2, 3, 2, 3), (18, 6))  # by slot
 
 
@@ -68,7 +68,7 @@ def curve_spec(
         title: the metric's name, for the axis; `unit` "%" shows shares as percentages.
         runs: the names of the runs as shown. One run is coloured by its data (train solid blue, test dashed orange),
             several by run, their test curves dashed.
-        pinned: curves of earlier runs to lay over them; their rows come as the dataset PINNED.
+        pinned: curves of earlier runs to lay over them; their rows come as the dataset PINNED, the others as ROWS.
     """
     of = {f"{part}{i}": (part, run) for i, run in enumerate(runs) for part in PARTS}
     columns = list(of)
@@ -123,11 +123,15 @@ def curve_spec(
         chart = alt.layer(lines, touch, rules, *pinned_layers(pinned, len(runs), x, y, tooltip[:2]))
         chart = chart.resolve_scale(color="independent", strokeDash="independent")
     spec = chart.properties(height=height, title=heading).to_dict()
-    spec.setdefault("config", {}).update(legend={"layout": STACKED}, aria=False)  # `alt` says it, not every point
+    spec.setdefault("config", {})["legend"] = {"layout": STACKED}
     spec.pop("datasets", None)
     for part in (spec, *spec["layer"]):
         if part.get("data") != {"name": PINNED}:
             part.pop("data", None)
+    for layer in spec["layer"]:
+        layer["mark"]["aria"] = False  # `alt` says it once; else each of a thousand points would be read out
+    if pinned:
+        spec["data"] = {"name": ROWS}
     return spec
 
 
@@ -135,8 +139,9 @@ def pinned_layers(pinned: tuple[Pinned, ...], runs: int, x: alt.X, y: alt.Y, too
     """The layers of the pinned curves: thin lines, their codes on them, bands, and what a finger meets."""
     domain, colours = [curve.label for curve in pinned], [pinned_colour(curve.slot, runs) for curve in pinned]
     legend = alt.Legend(
-        title=None, orient="bottom", direction="vertical", symbolType="stroke", symbolSize=700, symbolStrokeWidth=2,
+        title=None, orient="bottom", direction="vertical", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2,
         labelLimit=320,
+        offset=4,
     )  # fmt: skip
     color = alt.Color("curve:N", scale=alt.Scale(domain=domain, range=colours), legend=legend)
     quiet = alt.Color("curve:N", scale=alt.Scale(domain=domain, range=colours), legend=None)

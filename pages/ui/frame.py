@@ -28,6 +28,7 @@ STYLE = """
 .katex-display .base {margin: .15em 0;}
 [data-testid="stCaptionContainer"] {font-size: .9rem; opacity: .78;}
 [data-testid="stSliderThumbValue"], button[data-selected="true"] {color: light-dark(#0b63ad, #7db8ec) !important;}
+[data-testid="stWidgetLabel"][disabled] {color: light-dark(#5c666f, #9aa5af) !important;}
 [class*="st-key-entry_"] {border-top: 1px solid light-dark(#ccd5de, #3a4652); padding-top: .9rem;}
 @media (max-width: 640px) {.block-container {padding-left: .9rem; padding-right: .9rem;}
 [data-testid="stSidebar"] {width: 85vw !important;}}

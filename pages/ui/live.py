@@ -6,6 +6,7 @@ a click pre-empts it; all buttons and sliders stand outside of it, because only 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -393,12 +394,23 @@ class Frame:
             self.places[name] = place.metric(term(name), value, second, delta_color="off", delta_arrow="off")
 
     def _scores(self, metric: Metric) -> tuple[str, str | None]:
-        """The held-out value of the (first) run, and its training value beside it."""
-        scores = next(iter(self.live.race.runs.values())).history[-1].scores
-        train, test = (scores.get(part, {}).get(metric.name) for part in ("train", "test"))
-        shown = test if test is not None else train
-        second = None if test is None or train is None else f"{self.words[1]} {charts.number(train, metric)}"
-        return charts.number(shown, metric), second
+        """The held-out value, its training value beside it; of a race the best, and which run has it."""
+        values = {name: self._value(run, "test", metric) for name, run in self.live.race.runs.items()}
+        known = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+        if not known:
+            return charts.number(next(iter(values.values())), metric), None
+        best = (max if metric.better == "higher" else min)(known, key=known.__getitem__)
+        if len(values) > 1:
+            return charts.number(known[best], metric), t(f"领先：{self.names[best]}", f"best: {self.names[best]}")
+        train = self._value(self.live.race.runs[best], "train", metric)
+        return charts.number(
+            known[best], metric
+        ), None if train is None else f"{self.words.train} {charts.number(train, metric)}"
+
+    def _value(self, run: Run, part: str, metric: Metric) -> float | None:
+        """The last measure of a run; a metric that knows one part only gives that."""
+        scores = run.history[-1].scores
+        return scores.get(part, {}).get(metric.name, scores.get("train", {}).get(metric.name))
 
     def _chart(self, column: Any, metric: Metric) -> None:
         name = f"chart_{metric.name}"
@@ -412,8 +424,7 @@ class Frame:
         place = self.places.get(name)
         options = {} if place is not None else {"key": f"{self.live.stem}_{name}_{language()}_{logarithmic}_{height}"}
         self.places[name] = (place or column).vega_lite_chart(
-            rows,
-            spec | pinned.datasets,
+            **pins.together(rows, spec, pinned),
             alt=t(f"{term(metric.name)}随步数变化的曲线", f"{metric.name} against training steps")
             + pins.in_words(pinned.curves)
             + self._reached(metric),

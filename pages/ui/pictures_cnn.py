@@ -133,9 +133,9 @@ def digit_figure(stages: Trace, label: int) -> Figure:
     probabilities = stages.scores[0].softmax(0)
     guess = int(probabilities.argmax())
     share = f"{probabilities[guess]:.1%}"
-    figure.text(t(f"这是 {label}", f"This is a {label}"), 0, 268)
+    figure.text(t(f"这是 {label}", f"This is {'an' if label == 8 else 'a'} {label}"), 0, 268)
     figure.text(
-        t(f"{'✓' if guess == label else '✗'} 读作 {guess}，把握 {share}", f"{'✓' if guess == label else '✗'} read as {guess}, {share} sure"),
+        t(f"{'✓' if guess == label else '✗'} 读作 {guess}（{share}）", f"{'✓' if guess == label else '✗'} read as {guess} ({share})"),
         0, 288, bold=True, ink="text" if guess == label else "orange",
     )  # fmt: skip
     return figure

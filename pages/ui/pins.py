@@ -13,8 +13,8 @@ from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from html import escape
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import pyarrow as pa
 import streamlit as st
@@ -45,7 +45,7 @@ STYLE = """<style>
 .pins thead th {font-weight: 600;}
 .pins tbody th {font-weight: 400;}
 .pins .words {text-align: left;}
-.pins svg {vertical-align: middle; margin-right: .5rem;}
+.pins img {vertical-align: middle; margin-right: .5rem;}
 </style>"""
 
 
@@ -109,13 +109,14 @@ class Overlay(NamedTuple):
     """What the pins add to one metric's chart."""
 
     curves: tuple[charts.Pinned, ...] = ()
-    datasets: Mapping[str, Any] = MappingProxyType({})  # to be added to the specification
+    rows: pa.Table | None = None
 
 
 class Row(NamedTuple):
     """A line of the table in words."""
 
-    mark: str  # how its curve is drawn, as SVG
+    mark: str  # how its curve is drawn, as a picture
+    code: str
     name: str
     settings: list[str]
     numbers: list[str]  # parameters, steps, steps/s, a score for each metric
@@ -318,10 +319,12 @@ def automatic_name(controls: Controls, pin: Pin) -> str:
         if field in first and first[field] != defaults[field] and not (pin.seeds and field == "seed")
         if all(settings.get(field, first[field]) == first[field] for settings in kept)
     ]
-    name = t("，", ", ").join(parts) or t("默认设置", "defaults")
-    if pin.seeds:
-        name = t(f"{len(pin.seeds)} 个种子：{name}", f"{len(pin.seeds)} seeds: {name}")
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    parts = parts or [t("默认设置", "defaults")]
+    for change in pin.interventions[:1]:
+        parts.append(f"{short(controls.stem, change.name)} → {encode(change.value)}")
+    name, several = t("，", ", ").join(parts), t(f"（{len(pin.seeds)} 个种子）", f" ({len(pin.seeds)} seeds)")
+    name = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    return name + several if pin.seeds else name
 
 
 def short(stem: str, field: str) -> str:
@@ -371,7 +374,14 @@ def overlay(live: Live, metric: Metric) -> Overlay:
                 drawn.append((charts.Pinned(label, slot, bool(points.low)), each.code(place), points))
     if not drawn:
         return Overlay()
-    return Overlay(tuple(curve for curve, _, _ in drawn), {"datasets": {charts.PINNED: rows(drawn)}})
+    return Overlay(tuple(curve for curve, _, _ in drawn), rows(drawn))
+
+
+def together(live: pa.Table, spec: dict[str, Any], pinned: Overlay) -> dict[str, Any]:
+    """Data and specification of a chart as Streamlit takes them: a single table without a name, or two with one."""
+    if pinned.rows is None:
+        return {"data": live, "spec": spec}
+    return {"data": None, "spec": spec | {"datasets": {charts.ROWS: live, charts.PINNED: pinned.rows}}}
 
 
 def rows(drawn: list[tuple[charts.Pinned, str, Points]]) -> pa.Table:
@@ -537,16 +547,16 @@ def pinned_table(live: Live, each: Pin, shown: list[str]) -> list[Row]:
     for place, line in enumerate(each.lines):
         mark = swatch(each, place, len(live.race.runs))
         steps = f"{each.steps:,}" + (" ✕" if line.diverged else "")
-        name = f"{each.code(place)}  {line_name(live.controls, each, line)}"
         scores = [score_in_words(line.scores.get(metric.name), metric) for metric in live.race.metrics]
         rate = "–" if each.rate is None else f"{each.rate:,.0f}"
         lines.append(
             Row(
                 mark,
-                name,
+                each.code(place),
+                line_name(live.controls, each, line),
                 settings_in_words(live.stem, line.config, shown, each.seeds),
                 [f"{line.parameters:,}", steps, rate, *scores],
-                changes_in_words(each.interventions),
+                changes_in_words(live.stem, each.interventions),
             )
         )
     return lines
@@ -566,10 +576,11 @@ def live_table(live: Live, shown: list[str]) -> list[Row]:
         lines.append(
             Row(
                 "",
+                "",
                 t("现在", "now") + (f" · {term(name)}" if len(live.race.runs) > 1 else ""),
                 settings_in_words(live.stem, run.config, shown),
                 [f"{line.parameters:,}", *(["…"] * len(numbers) if live.playing else numbers)],
-                changes_in_words(run.interventions),
+                changes_in_words(live.stem, run.interventions),
             )
         )
     return lines
@@ -585,10 +596,10 @@ def settings_in_words(stem: str, config: Config, shown: list[str], seeds: tuple[
     return [words.get(field, "") for field in shown]
 
 
-def changes_in_words(interventions: Iterable[Intervention]) -> str:
-    """What was changed on the way, the first few."""
-    words = [f"{term(name)} → {encode(value)[:16]} @{step:,}" for step, name, value in interventions]
-    return "; ".join(words[:2]) + (f" … ({len(words)})" if len(words) > 2 else "")
+def changes_in_words(stem: str, interventions: Iterable[Intervention]) -> str:
+    """What was first changed on the way, and how much more."""
+    words = [f"{short(stem, name)} → {encode(value)[:16]} @{step:,}" for step, name, value in interventions]
+    return "; ".join(words[:1]) + (t(f" 等 {len(words)} 处", f" and {len(words) - 1} more") if len(words) > 1 else "")
 
 
 def score_in_words(score: Score | None, metric: Metric) -> str:
@@ -614,7 +625,8 @@ def swatch(each: Pin, place: int, runs: int) -> str:
     colour, dash = charts.pinned_colour(slot, runs), " ".join(map(str, charts.DASHES[slot]))
     band = f'<rect width="40" height="12" fill="{colour}" opacity=".2"/>' if each.seeds else ""
     line = f'<line y1="6" x2="40" y2="6" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dash}"/>'
-    return f'<svg width="40" height="12" aria-hidden="true">{band}{line}</svg>'
+    picture = f'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="12">{band}{line}</svg>'
+    return f'<img src="data:image/svg+xml,{quote(picture)}" width="40" height="12" alt="">'
 
 
 def html(settings: list[str], numbers: list[str], table: list[Row]) -> str:
@@ -627,7 +639,7 @@ def html(settings: list[str], numbers: list[str], table: list[Row]) -> str:
         cells = [("words", each) for each in row.settings] + [("", each) for each in row.numbers]
         cells += [("words", row.changed)] * len(changed)
         lines.append(
-            f'<tr><th class="words" scope="row">{row.mark}{escape(row.name)}</th>'
+            f'<tr><th class="words" scope="row">{row.mark}<b>{row.code}</b> {escape(row.name)}</th>'
             + "".join(f'<td class="{kind}">{escape(text)}</td>' for kind, text in cells)
             + "</tr>"
         )

@@ -148,7 +148,9 @@ def teacher(controls: Controls) -> tuple[tuple[str, ...], tuple[str, ...], bool]
         st.caption(t("选择学生看不到或改不了的控件。这是教学上的方便，不是保护：改一改网址就能绕开。", "Choose what students cannot see or cannot move. A teaching aid, not a protection: whoever edits the address gets round it."))  # fmt: skip
         for kind, label in ((HIDE, t("隐藏", "Hide")), (LOCK, t("锁定（可见，不可改）", "Lock (seen, not moved)"))):
             key = f"{name}_{kind}"
-            st.session_state.setdefault(key, [each for each in st.session_state.get(kind, ()) if each in labels])
+            kept = st.session_state.get(key, list(st.session_state.get(kind, ())))
+            if key not in st.session_state or not set(kept) <= labels.keys():  # some controls are there only at times
+                st.session_state[key] = [each for each in kept if each in labels]
             chosen[kind] = tuple(
                 st.multiselect(
                     label, list(labels), key=key, format_func=lambda each: labels.get(each, each),

@@ -347,6 +347,20 @@ def test_the_teacher_chooses_in_the_popover():
     assert parameters_of(shared_link(pupil, "cnn"))["hide"] == "kernel~presets"  # a pupil shares what a pupil sees
 
 
+def test_a_chosen_control_may_vanish_from_the_page():
+    app = open_page("cnn")
+    app.session_state["cnn_share"] = True
+    app.run()
+    sometimes = set(app.session_state["drawn"])
+    app.segmented_control(key="cnn_look").set_value("excitement").run()
+    sometimes = sorted(set(app.session_state["drawn"]) - sometimes)
+    app.multiselect(key="cnn_teacher_hide").set_value(["kernel", *sometimes]).run()
+    assert app.multiselect(key="cnn_teacher_hide").value == ["kernel", *sometimes]
+    app.segmented_control(key="cnn_look").set_value("evidence").run()
+    assert sometimes and not app.exception
+    assert app.multiselect(key="cnn_teacher_hide").value == ["kernel"]
+
+
 @pytest.mark.parametrize(("language", "words"), [("zh", "不是保护"), ("en", "not a protection")])
 def test_the_popover_speaks_the_language(language, words):
     app = open_page("pooling", lang=language)
