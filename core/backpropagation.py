@@ -20,9 +20,10 @@ from core.training import ACCURACY, LOSS, Metric, Scores
 NETWORKS = ("2-2-1", "2-2-2")
 ACTIVATIONS_WITH_SLOPE = ("sigmoid", "tanh", "relu", "leaky_relu", "gelu", "swish", "identity")
 MAZUR = {
-    "w1": 0.15, "w2": 0.20, "w3": 0.25, "w4": 0.30, "b1": 0.35,
-    "w5": 0.40, "w6": 0.45, "w7": 0.50, "w8": 0.55, "b2": 0.60,
+    "w1": 0.15, "w2": 0.20, "w3": 0.25, "w4": 0.30, "w5": 0.40, "w6": 0.45, "w7": 0.50, "w8": 0.55,
+    "b1": 0.35, "b2": 0.60,
 }  # fmt: skip
+MAZUR_SHORT = {name: MAZUR[name] for name in ("w1", "w2", "w3", "w4", "w5", "w6")} | {"b1": 0.35, "b2": 0.35, "b3": 0.60}
 XOR_INPUTS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 XOR_TARGETS = ((0.0, 1.0), (1.0, 0.0), (1.0, 0.0), (0.0, 1.0))  # x₁ xor x₂, and for a second output its opposite
 WEIGHT = Span(-10.0, 10.0, 0.01)  # what a weight or bias may be set to by hand
@@ -32,10 +33,14 @@ WEIGHT = Span(-10.0, 10.0, 0.01)  # what a weight or bias may be set to by hand
 
 
 class Network(NamedTuple):
-    """A network by its numbers: the bias b1 is added in both hidden neurons, b2 in every output, as Mazur has it."""
+    """A network by its numbers.
+
+    In the 2-2-1 every neuron has its own bias. In the 2-2-2, as Mazur has it, both hidden neurons add b1 and both
+    outputs b2: the gradient of a shared number is the sum over its places.
+    """
 
     activation: str  # of hidden neurons and outputs
-    parameters: dict[str, Tensor]  # w1 … w6 (2-2-1) or w8 (2-2-2), b1, b2; each ()
+    parameters: dict[str, Tensor]  # w1 … w6, b1, b2, b3 (2-2-1) or w1 … w8, b1, b2 (2-2-2); each ()
 
     @property
     def outputs(self) -> int:
@@ -75,9 +80,14 @@ class Path(NamedTuple):
 
 def units(outputs: int) -> dict[str, tuple[str, str, str, str, str]]:
     """Neuron → weight and signal, weight and signal, and the bias: what its net input adds up."""
-    hidden = {"h1": ("w1", "x1", "w2", "x2", "b1"), "h2": ("w3", "x1", "w4", "x2", "b1")}
-    output = {"o1": ("w5", "out_h1", "w6", "out_h2", "b2"), "o2": ("w7", "out_h1", "w8", "out_h2", "b2")}
-    return hidden | dict(list(output.items())[:outputs])
+    biases = ("b1", "b2", "b3") if outputs == 1 else ("b1", "b1", "b2", "b2")
+    wiring = {
+        "h1": ("w1", "x1", "w2", "x2"),
+        "h2": ("w3", "x1", "w4", "x2"),
+        "o1": ("w5", "out_h1", "w6", "out_h2"),
+        "o2": ("w7", "out_h1", "w8", "out_h2"),
+    }
+    return {unit: (*wiring[unit], bias) for unit, bias in zip(wiring, biases, strict=False)}
 
 
 def forward_order(outputs: int) -> tuple[str, ...]:
@@ -87,8 +97,8 @@ def forward_order(outputs: int) -> tuple[str, ...]:
 
 
 def parameter_names(outputs: int) -> tuple[str, ...]:
-    """w1 … w6 or w8, b1, b2."""
-    return (*(f"w{number}" for number in range(1, 5 + 2 * outputs)), "b1", "b2")
+    """The weights, then the biases."""
+    return tuple(MAZUR_SHORT if outputs == 1 else MAZUR)
 
 
 def forward(network: Network, x: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -174,10 +184,11 @@ class Proof(NamedTuple):
 def total_error(network: Network, x: Tensor, target: Tensor) -> Tensor:
     """The total error (…) in matrices, as one writes it with torch: an independent second way to the same number."""
     w, outputs = network.parameters, network.outputs
+    biases = [w[bias] for *_, bias in units(outputs).values()]
     hidden = torch.stack([w["w1"], w["w2"], w["w3"], w["w4"]]).reshape(2, 2)
     output = torch.stack([w[f"w{number}"] for number in range(5, 5 + 2 * outputs)]).reshape(outputs, 2)
-    h = activate(x @ hidden.T + w["b1"], network.activation)
-    out = activate(h @ output.T + w["b2"], network.activation)
+    h = activate(x @ hidden.T + torch.stack(biases[:2]), network.activation)
+    out = activate(h @ output.T + torch.stack(biases[2:]), network.activation)
     return ((target[..., :outputs] - out) ** 2).sum(-1) / 2
 
 
@@ -311,8 +322,10 @@ def initial_network(config: BackpropagationConfig, generator: torch.Generator) -
     if config.start == "random":
         drawn = config.spread * (2 * torch.rand(len(names), generator=generator, dtype=torch.float64) - 1)
         values = dict(zip(names, drawn.tolist(), strict=True))
+    elif config.start == "mazur":
+        values = MAZUR_SHORT if config.network == "2-2-1" else MAZUR
     else:
-        values = {name: MAZUR[name] if config.start == "mazur" else 0.0 for name in names}
+        values = dict.fromkeys(names, 0.0)
     return Network(config.activation, {name: number(value) for name, value in values.items()})
 
 
@@ -352,7 +365,7 @@ class NetworkLearner:
         return {"train": scores}
 
     def state(self) -> dict[str, Tensor]:
-        """{"w1": (), …, "b2": ()}"""
+        """{"w1": (), …, "b1": (), …}"""
         return self.network.parameters
 
     def intervene(self, name: str, value: Any) -> None:

@@ -27,7 +27,7 @@ SMALLEST = 1e-12  # a logarithmic axis has no zero
 PARTS = ("train", "test")
 PINNED_POINTS = 64  # per pinned curve
 ROWS, PINNED = "rows", "pinned"  # names of data: where there are two, both need one
-KEY_ROW = 27  # the height of one row of their key
+KEY_ROW, KEY_ROOM = 26, 50  # heights: of one row of their key, and around it
 DASHES = ((2, 2), (12, 3), (9, 3, 2, 3), (4, 3), (12, 3, 2, 3, 2, 3), (18, 6))  # by slot
 
 
@@ -119,7 +119,7 @@ def curve_spec(
     height += SECOND_KEY if several else 0
     chart = alt.layer(lines, touch, rules)
     if pinned:
-        height += KEY_ROW * len(pinned)
+        height += KEY_ROW * len(pinned) + KEY_ROOM
         chart = alt.layer(lines, touch, rules, *pinned_layers(pinned, len(runs), x, y, tooltip[:2]))
         chart = chart.resolve_scale(color="independent", strokeDash="independent")
     spec = chart.properties(height=height, title=heading).to_dict()
@@ -140,7 +140,7 @@ def pinned_layers(pinned: tuple[Pinned, ...], runs: int, x: alt.X, y: alt.Y, too
     domain, colours = [curve.label for curve in pinned], [pinned_colour(curve.slot, runs) for curve in pinned]
     legend = alt.Legend(
         title=None, orient="bottom", direction="vertical", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2,
-        labelLimit=320,
+        labelLimit=250,
         offset=4,
     )  # fmt: skip
     color = alt.Color("curve:N", scale=alt.Scale(domain=domain, range=colours), legend=legend)

@@ -26,6 +26,10 @@ STYLE = """
 .katex-display {margin: .2rem 0 .6rem; overflow-x: auto; overflow-y: hidden; text-align: left; padding: .2rem 0;}
 .katex-display > .katex {text-align: left; white-space: normal;}
 .katex-display .base {margin: .15em 0;}
+[data-testid="stMarkdownContainer"] > table {display: block; width: fit-content; max-width: 100%; overflow-x: auto;
+  font-variant-numeric: tabular-nums;}
+[data-testid="stMarkdownContainer"] > table td:first-child {min-width: 8.5rem;}
+[data-testid="stMarkdownContainer"] > table th {white-space: nowrap;}
 [data-testid="stCaptionContainer"] {font-size: .9rem; opacity: .78;}
 [data-testid="stSliderThumbValue"], button[data-selected="true"] {color: light-dark(#0b63ad, #7db8ec) !important;}
 [data-testid="stWidgetLabel"][disabled] {color: light-dark(#5c666f, #9aa5af) !important;}
@@ -65,6 +69,8 @@ def begin() -> st.Page:
             on_change=controls.keep_all,
             width="stretch",
         )
+        tag = t("zh-Hans", "en")  # for screen readers, and for the shapes of the characters
+        st.html(f"<script>document.documentElement.lang = '{tag}'</script>", unsafe_allow_javascript=True)
     st.html(STYLE)
     share.stage()
     return page

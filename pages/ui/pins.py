@@ -37,10 +37,10 @@ LONGEST = 40  # characters of a name
 POINT_BYTES = 16  # a step and three numbers
 
 STYLE = """<style>
-.pins {overflow-x: auto; font-size: .95rem;}
+.pins {overflow-x: auto; font-size: .9rem;}
 .pins:focus-visible {outline: 2px solid currentColor;}
 .pins table {border-collapse: collapse; font-variant-numeric: tabular-nums; min-width: 100%;}
-.pins th, .pins td {padding: .3rem .75rem; text-align: right; white-space: nowrap;
+.pins th, .pins td {padding: .3rem .55rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid rgba(125, 136, 148, .35);}
 .pins thead th {font-weight: 600;}
 .pins tbody th {font-weight: 400;}
@@ -663,7 +663,7 @@ def notes(live: Live) -> list[str]:
     lines += [repetition_in_words(each) for each in pins if each.seeds]
     for each in pins:
         if not all(is_current(line.config) for line in each.lines):
-            lines.append(t(f"{each.number} 号的设置来自这一课的另一个版本，不能逐项比较；曲线和分数保留。", f"The settings of {each.number} are from another version of this lesson and cannot be compared; its curve and scores stay."))  # fmt: skip
+            lines.append(t(f"**{each.number}** 号的设置来自这一课的另一个版本，不能逐项比较；曲线和分数保留。", f"The settings of **{each.number}** are from another version of this lesson and cannot be compared; its curve and scores stay."))  # fmt: skip
     if hidden := [str(each.number) for each in pins if not each.slots]:
         numbers = ", ".join(hidden)
         lines.append(t(f"没有画出：{numbers}（图上最多 {LIMIT} 条）。", f"Not drawn: {numbers} (the chart holds {LIMIT} curves)."))  # fmt: skip
@@ -672,7 +672,7 @@ def notes(live: Live) -> list[str]:
 
 def repetition_in_words(each: Pin) -> str:
     first, last, count = each.seeds[0], each.seeds[-1], len(each.seeds)
-    done = t(f"{each.number} 号：种子 {first}…{last}，各 {each.steps:,} 步，共训练 {each.seconds:.1f} 秒", f"{each.number}: seeds {first}…{last}, {each.steps:,} steps each, {each.seconds:.1f} s of training")  # fmt: skip
+    done = t(f"**{each.number}** 号：种子 {first}…{last}，各 {each.steps:,} 步，共训练 {each.seconds:.1f} 秒", f"**{each.number}**: seeds {first}…{last}, {each.steps:,} steps each, {each.seconds:.1f} s of training")  # fmt: skip
     if each.steps < each.asked and not any(line.diverged == count for line in each.lines):
         done += t(f"；时间用完，本来要 {each.asked:,} 步", f"; the time was up, {each.asked:,} steps were asked for")
     for line in each.lines:

@@ -28,6 +28,11 @@ function widen(bits) { // a 16-bit float: sign, 5 bits of exponent, 10 of fracti
   return sign * (exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24);
 }
 
+export function readable(ground) { // black or white, whichever stands out more: at least 4.5 to 1
+  const [red, green, blue] = ground.map((value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff";
+}
+
 function values(map) {
   if (!map.values) {
     const bytes = Uint8Array.from(atob(map.d), (letter) => letter.charCodeAt(0));
@@ -162,6 +167,8 @@ function touch(view, map, node, component) {
   };
 }
 
+const WORDS = { blue: "var(--blue)", orange: "var(--orange)", primary: "var(--st-link-color)" }; // thin strokes need more contrast
+
 function ink(role) {
   return { text: "var(--st-text-color)", muted: "var(--muted)", blue: "#2b7fc3", orange: "#d9660a",
     line: "var(--st-border-color)", primary: "var(--st-primary-color)", background: "var(--st-background-color)",
@@ -190,15 +197,14 @@ function drawFigure(view, component) {
       if (item.show) {
         const cw = item.w / item.c, ch = item.h / item.r, size = Math.min(17, ch * 0.42, cw * 0.31);
         values(item).forEach((value, i) => {
-          const [r, g, b] = colour(value, item);
           add(svg, "text", { x: item.x + ((i % item.c) + 0.5) * cw, y: item.y + (Math.floor(i / item.c) + 0.5) * ch,
-            "font-size": size, class: "number", fill: r * 0.299 + g * 0.587 + b * 0.114 > 140 ? "#17212b" : "#fff",
+            "font-size": size, class: "number", fill: readable(colour(value, item)),
           }, digits(value));
         });
       }
     } else if (item.t === "text") {
       const node = add(svg, "text", { x: item.x, y: item.y, "font-size": item.size, "text-anchor": item.anchor,
-        fill: ink(item.ink), "font-weight": item.bold ? 650 : undefined, class: item.mono ? "mono" : undefined }, item.s);
+        fill: WORDS[item.ink] ?? ink(item.ink), "font-weight": item.bold ? 650 : undefined, class: item.mono ? "mono" : undefined }, item.s);
       if (item.turn) node.setAttribute("transform", `rotate(${item.turn} ${item.x} ${item.y})`);
     } else if (item.t === "line") {
       add(svg, "line", { x1: item.x1, y1: item.y1, x2: item.x2, y2: item.y2, stroke: ink(item.ink),

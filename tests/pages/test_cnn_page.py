@@ -166,7 +166,9 @@ def test_a_value_that_is_none_leaves_a_note():
     assert run_of(app).config == CNNConfig()
 
 
-def test_language_switch_and_a_visit_elsewhere_keep_controls_and_the_drawing():
+def test_language_switch_and_a_visit_elsewhere_keep_controls_and_the_drawing(monkeypatch):
+    read, reading = [], pictures.reading
+    monkeypatch.setattr(pictures, "reading", lambda *state, drawing: read.append(drawing) or reading(*state, drawing))
     strokes = [[10, 10, 200, 200]]
     app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
     app.query_params["lang"] = "en"
@@ -180,6 +182,7 @@ def test_language_switch_and_a_visit_elsewhere_keep_controls_and_the_drawing():
     assert not app.exception
     assert (app.slider(key="cnn_digit").value, app.slider(key="cnn_channels").value) == (17, 5)
     assert app.session_state["cnn_canvas_strokes"] == strokes
+    assert torch.equal(read[-1], canvas.ink(strokes)) and read[-1].any()
 
 
 # ---- the pictures ----------------------------------------------------------------------------------------------------

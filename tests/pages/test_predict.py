@@ -165,7 +165,7 @@ def test_the_fragment_trains_only_in_its_turns_and_starts_the_page_over_at_the_e
     slices = []
 
     class Recorder:
-        waiting = 2
+        length = 0.05
 
         @contextmanager
         def slice(self, alive):
