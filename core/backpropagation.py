@@ -7,7 +7,7 @@ which compares. Source: Matt Mazur 2015, "A step by step backpropagation example
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -378,3 +378,24 @@ class NetworkLearner:
             raise ValueError(f"only {', '.join(self.network.parameters)} can be changed by hand, got {name!r}")
         check(name, value, WEIGHT)
         self.network.parameters[name] = number(float(value))
+
+
+# ---- presets ---------------------------------------------------------------------------------------------------------
+
+XOR = BackpropagationConfig(
+    network="2-2-1", start="random", data="xor", activation="tanh", train_biases=True, learning_rate=0.5
+)
+PRESETS: dict[str, BackpropagationConfig] = {
+    "xor": XOR,
+    "mazur": BackpropagationConfig(),
+    "mazur_biases": BackpropagationConfig(train_biases=True),
+    "sigmoid": replace(XOR, activation="sigmoid", learning_rate=5.0, seed=2),
+    "relu": replace(XOR, activation="relu"),
+    # These break, each for one reason:
+    "local_minimum": replace(XOR, activation="sigmoid", learning_rate=5.0),  # "sigmoid" from another start
+    "zero": replace(XOR, start="zero"),  # every weight's gradient is 0, exactly
+    "linear": replace(XOR, activation="identity"),  # two linear layers are one, and no line separates XOR
+    "saturated": replace(XOR, activation="sigmoid", learning_rate=5.0, spread=10.0),
+    "dead": replace(XOR, activation="relu", learning_rate=5.0),  # one step, and the output is a ReLU below zero
+    "diverging": replace(XOR, activation="identity", learning_rate=5.0),
+}

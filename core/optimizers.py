@@ -23,18 +23,20 @@ class Optimizer:
     """One of OPTIMIZERS over a list of parameters; agrees with torch's class of the same name and its defaults.
 
     Args:
-        kind: one of OPTIMIZERS; "momentum" and "nesterov" are SGD with momentum 0.9.
+        kind: one of OPTIMIZERS; "momentum" and "nesterov" are SGD with `momentum`.
         parameters: the tensors to update, in place.
         weight_decay: the factor of the L2 penalty (decoupled for "adamw").
+        momentum: how much of its last step "momentum" and "nesterov" keep; the others have none.
 
     Raises:
         ValueError: `kind` is none of OPTIMIZERS.
     """
 
-    def __init__(self, kind: str, parameters: list[Tensor], weight_decay: float = 0.0):
+    def __init__(self, kind: str, parameters: list[Tensor], weight_decay: float = 0.0, momentum: float = MOMENTUM):
         if kind not in OPTIMIZERS:
             raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {kind!r}")
         self.kind, self.parameters, self.weight_decay = kind, parameters, weight_decay
+        self.momentum = momentum if kind in ("momentum", "nesterov") else 0.0
         self.momenta: list[Tensor | None] = [None] * len(parameters)  # torch fills them at the first step
         self.means = [torch.zeros_like(p) for p in parameters] if kind in ("adam", "adamw") else []
         self.squares = [torch.zeros_like(p) for p in parameters] if kind in ("adam", "adamw", "rmsprop") else []
@@ -59,6 +61,6 @@ class Optimizer:
         else:
             sgd(
                 self.parameters, gradients, self.momenta,
-                fused=True, weight_decay=self.weight_decay, momentum=0.0 if self.kind == "sgd" else MOMENTUM,
-                lr=learning_rate, dampening=0.0, nesterov=self.kind == "nesterov", maximize=False,
+                fused=True, weight_decay=self.weight_decay, momentum=self.momentum, lr=learning_rate,
+                dampening=0.0, nesterov=self.kind == "nesterov" and self.momentum > 0, maximize=False,
             )  # fmt: skip

@@ -15,8 +15,9 @@ from core.pooling import (
     race,
     reduction,
 )
-from pages.ui import lesson, scene
+from pages.ui import challenges, lesson, predict, scene
 from pages.ui import pictures_pooling as pictures
+from pages.ui import questions_pooling as asked
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t
@@ -34,10 +35,7 @@ controls.view("digit", 3, range(10))
 controls.view("source", "digit", ("digit", "edges"))
 controls.view("right", 1, range(4))
 controls.view("down", 0, range(4))
-row, column = (
-    controls.view("row", 8, range(CANVAS)),
-    controls.view("column", 10, range(CANVAS)),
-)  # where a window begins
+row, column = controls.view("row", 8, range(CANVAS)), controls.view("column", 10, range(CANVAS))  # of a window
 formula = st.container()
 
 lesson.presets(
@@ -47,7 +45,7 @@ lesson.presets(
         "average": Preset(t("平均", "Average"), PRESETS["average"], t("900 步后四个种子都在 96%–97%。", "96–97 % in all four seeds after 900 steps.")),
         "strided_convolution": Preset(t("步长卷积", "Strided conv"), PRESETS["strided_convolution"], t("权重要自己学，种子之间差得最多：900 步后 91%–96%。", "It has to learn its weights, and seeds differ most: 91–96 % after 900 steps.")),
         "overlapping": Preset(t("重叠", "Overlapping"), PRESETS["overlapping"], t("3×3 窗口、步长 2：相邻窗口共用一行。600 步后 96%，与不重叠差不多。", "3×3 windows, stride 2: neighbours share a row. 96 % after 600 steps, much like without overlap.")),
-        "no_reduction": Preset(t("不缩小", "No reduction"), PRESETS["no_reduction"], t("1×1 窗口什么也没做：准确率 96%，参数是默认设置的 13 倍多，每秒步数约三分之一。", "A 1×1 window does nothing: 96 %, with over 13 times the default's parameters and about a third of its steps per second.")),
+        "no_reduction": Preset(t("不缩小", "No reduction"), PRESETS["no_reduction"], t("1×1 窗口什么也没做：准确率 96%，参数却多得多，每秒步数约三分之一。", "A 1×1 window does nothing: 96 %, with many more parameters and about a third of the steps per second.")),
         "gaps": Preset(t("跳过", "Gaps"), PRESETS["gaps"], t("步长大于核：九格里有八格没有窗口读到。600 步后 80%。", "The stride exceeds the kernel: eight of nine cells are in no window. 80 % after 600 steps."), breaks=True),
         "one_cell": Preset(t("只剩一格", "One cell"), PRESETS["one_cell"], t("两次 4×4 平均把整张图压成一格，形状丢了。600 步后 76%。", "Averaging 4×4 twice leaves one cell of the whole picture; shape is lost. 76 % after 600 steps."), breaks=True),
         "never_shifted": Preset(t("从不挪动", "Never shifted"), PRESETS["never_shifted"], t("只见过居中的数字：600 步后训练 100%，挪动过的测试数字只认出 16%。池化容忍一两个像素，容忍不了四个。", "It has seen centred digits only: 100 % in training, 16 % on shifted ones after 600 steps. Pooling tolerates a pixel or two, not four."), breaks=True),
@@ -72,7 +70,9 @@ row, column = (min(place // config.stride, size.height - 1) for place in (row, c
 k, s, n = config.kernel, config.stride, size.height
 with formula, st.container(horizontal=True, gap="medium", vertical_alignment="center"):
     times = "" if s == 1 else s
-    st.latex(rf"n' = \left\lfloor\frac{{n-k}}{{s}}\right\rfloor + 1 = \left\lfloor\frac{{{CANVAS}-{k}}}{{{s}}}\right\rfloor + 1 = {n}", width="content")  # fmt: skip
+    with st.container(horizontal=True, gap=None, vertical_alignment="center", width="content"):  # wraps between the two
+        st.latex(r"n' = \left\lfloor\frac{n-k}{s}\right\rfloor + 1", width="content")
+        st.latex(rf"\;= \left\lfloor\frac{{{CANVAS}-{k}}}{{{s}}}\right\rfloor + 1 = {n}", width="content")
     st.latex(rf"y_{{ij}} = \max_{{0 \le u,v < {k}}} x_{{{times}i+u,\;{times}j+v}}", width="content")
     st.latex(rf"y_{{ij}} = \frac{{1}}{{{k * k}}}\sum_{{u,v}} x_{{{times}i+u,\;{times}j+v}}", width="content")
 
@@ -107,27 +107,27 @@ with picture:
         scene.show(pictures.shift_maps(still, moved, config), "pooling_drawn_shift")
         st.caption(t("百分数：结果与数字居中时差多少，‖移动后 − 移动前‖ / ‖移动前‖。移动步长的整数倍时，池化图只是跟着挪，并没有不变。", "Percent: how far the map is from that of the centred digit, ‖moved − still‖ / ‖still‖. A move by a multiple of the stride moves the pooled map along: it does not stay the same."))  # fmt: skip
 
-cells, kept, lost, learned = st.columns(4)
 never = int((coverage(CANVAS, CANVAS, k, s) == 0).sum())
 strided = learnable_parameters("none", config.channels, k)
+c, cut = config.channels, max(size.dropped_rows, size.dropped_columns)
+cells, kept, lost, learned = st.columns(4)
 cells.metric(t("一张图的格数", "Cells of a map"), f"{size.before} → {size.after}")
 kept.metric(t("留下", "Kept"), f"{size.share:.1%}")
 lost.metric(
     t("没有窗口读到的格", "Cells in no window"),
     str(never),
-    t(f"末尾丢掉 {size.dropped_rows} 行 {size.dropped_columns} 列", f"drops {size.dropped_rows} row{'s' * (size.dropped_rows != 1)}, {size.dropped_columns} column{'s' * (size.dropped_columns != 1)}"),
-    delta_color="off",
-    delta_arrow="off",
-)  # fmt: skip
-learned.metric(
-    t("可学习的参数", "Learnable parameters"),
-    str(learnable_parameters("max", config.channels, k)),
-    t(f"步长卷积：{strided:,}", f"strided conv: {strided:,}"),
+    t(f"末尾 {cut} 行 {cut} 列", f"last {cut} rows and columns" if cut > 1 else "last row and column") if cut else None,
     delta_color="off",
     delta_arrow="off",
 )
-c = config.channels
-st.markdown(t(f"取最大和取平均里没有一个数可学，所以池化层有 **0 个可学习的参数**；{c} 个通道的步长卷积要学 {c}·({c}·{k}² + 1) = **{strided:,}** 个。", f"Taking a maximum or a mean involves no number that could be learned: a pooling layer has **0 learnable parameters**. A strided convolution of {c} channels learns {c}·({c}·{k}² + 1) = **{strided:,}**."))  # fmt: skip
+learned.metric(
+    t("可学习的参数", "Learnable parameters"),
+    str(learnable_parameters("max", c, k)),
+    t(f"步长卷积：{strided:,}", f"strided conv: {strided:,}"),
+    delta_color="off",
+    delta_arrow="off",
+    help=t(f"取最大和取平均里没有一个数可学；{c} 个通道的步长卷积要学 {c}·({c}·{k}² + 1) = {strided:,} 个。", f"A maximum or a mean has no number to learn; a strided convolution of {c} channels learns {c}·({c}·{k}² + 1) = {strided:,}."),
+)  # fmt: skip
 
 lesson.heading("三种办法比一比", "Race the three kinds")
 st.markdown(t(f"同一个网络（卷积、池化、卷积、池化、全连接），只换池化的办法；测试数字最多随机挪动 {config.shift} 像素。", f"The same network (convolution, pooling, twice over, then a dense layer) with each kind; the test digits are shifted at random by up to {config.shift} pixels."))  # fmt: skip
@@ -166,8 +166,8 @@ networks.altair_chart(
     key="pooling_network_chart",
 )  # fmt: skip
 
-# Check yourself: the predict questions stand here
-
+predict.ask(controls, asked.questions())
+challenges.board(controls, live, asked.challenges())
 lesson.takeaways(
     t("池化在每个窗口里只留一个数：最大的，或平均。图变小，后面的计算和参数也变少。", "Pooling keeps one number of each window, the largest or the mean. The map shrinks, and so do the work and the parameters after it."),
     t("池化层没有可学习的参数；梯度照样穿过去：最大池化只给赢家，平均池化人人一份。", "It has nothing to learn, but gradients pass through it: max gives all to the winner, average the same to everyone."),

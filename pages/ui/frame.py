@@ -31,7 +31,8 @@ STYLE = """
 [data-testid="stMarkdownContainer"] > table td:first-child {min-width: 8.5rem;}
 [data-testid="stMarkdownContainer"] > table th {white-space: nowrap;}
 [data-testid="stCaptionContainer"] {font-size: .9rem; opacity: .78;}
-[data-testid="stSliderThumbValue"], button[data-selected="true"] {color: light-dark(#0b63ad, #7db8ec) !important;}
+[data-testid="stSliderThumbValue"], button[data-selected="true"],
+button[kind="tertiary"]:is(:hover, :active, [aria-expanded="true"]) {color: light-dark(#0b63ad, #7db8ec) !important;}
 [data-testid="stWidgetLabel"][disabled] {color: light-dark(#5c666f, #9aa5af) !important;}
 [class*="st-key-entry_"] {border-top: 1px solid light-dark(#ccd5de, #3a4652); padding-top: .9rem;}
 @media (max-width: 640px) {.block-container {padding-left: .9rem; padding-right: .9rem;}
@@ -69,10 +70,11 @@ def begin() -> st.Page:
             on_change=controls.keep_all,
             width="stretch",
         )
-        tag = t("zh-Hans", "en")  # for screen readers, and for the shapes of the characters
-        st.html(f"<script>document.documentElement.lang = '{tag}'</script>", unsafe_allow_javascript=True)
     st.html(STYLE)
     share.stage()
+    with st.sidebar:
+        tag = t("zh-Hans", "en")  # for screen readers, and for the shapes of the characters
+        st.html(f"<script>document.documentElement.lang = '{tag}'</script>", unsafe_allow_javascript=True)
     return page
 
 

@@ -142,7 +142,7 @@ FOUNDATIONS = (
     ),
     Entry(
         "divergence", "发散", "divergence",
-        ("越学越糟，数字冲到天上。", "It learns itself into ever larger numbers."),
+        ("越学越糟，数字一路冲上天。", "Every step makes it worse, until the numbers run away."),
         ("每步都冲过头，损失不断变大，直到不再是有限的数。在曲率为 $h$ 的抛物线上，梯度下降当 $\\eta > 2/h$ 时发散。损失停住不动不叫发散。", "Every step overshoots and the loss grows until it is no finite number. On a parabola of curvature $h$ gradient descent does so for $\\eta > 2/h$. A loss that merely stays high has not diverged."),
         r"|1 - \eta h| > 1",
         ("gradient_descent",),
@@ -171,7 +171,7 @@ FOUNDATIONS = (
     Entry(
         "accuracy", "准确率", "accuracy",
         ("答对的比例。", "The share of right answers."),
-        ("得分最高的类别恰为正确类别的样本比例。它不可导，所以训练用损失；类别不均衡时它会骗人。", "The share of examples whose highest score is the right class. It has no useful gradient, so training uses the loss; with unequal classes it misleads."),
+        ("得分最高的类别恰为正确类别的样本比例。它不可导，所以训练用损失；类别不均衡时它会骗人。", "The share of examples whose highest score is that of the right class. It has no useful gradient, so training uses the loss; with unequal classes it misleads."),
         r"\frac{1}{N}\sum_{n=1}^{N} \big[\arg\max_k z_{nk} = y_n\big]",
         ("playground", "pooling"),
     ),

@@ -11,7 +11,7 @@ import streamlit as st
 from core.config import Config
 from pages.ui import frame, glossary
 from pages.ui.controls import PRESETS, VISITING, Controls
-from pages.ui.text import t, term
+from pages.ui.text import t
 
 
 class Preset(NamedTuple):
@@ -116,7 +116,7 @@ def terms(stem: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="terms"):
         st.markdown(f"**{t('术语', 'Terms')}**")
         for entry in entries:
-            with st.popover(term(entry.name), type="tertiary"):
+            with st.popover(t(entry.zh, entry.en), type="tertiary"):
                 st.markdown(f"{both_names(entry)}\n\n{meaning(entry)}")
                 st.page_link(
                     frame.GLOSSARY,
@@ -128,8 +128,8 @@ def terms(stem: str) -> None:
 
 def both_names(entry: glossary.Entry) -> str:
     """Markdown: the term, and small beside it the one of the other language."""
-    other = t(entry.en, entry.zh)
-    return f"**{term(entry.name)}**" + (f" :small[{other}]" if other != term(entry.name) else "")
+    word, other = t(entry.zh, entry.en), t(entry.en, entry.zh)
+    return f"**{word}**" + (f" :small[{other}]" if other != word else "")
 
 
 def meaning(entry: glossary.Entry) -> str:

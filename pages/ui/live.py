@@ -259,7 +259,6 @@ class Live:
         """Drives every picture back to an earlier step, by hand or as a film."""
         steps, key = self._kept_steps(), self._name("replay")
         ready = len(steps) > 1 and not self.playing
-        st.session_state[self._name("scrubbing")] = ready and not self.filming
         slider, button = st.columns([6, 1], vertical_alignment="bottom")
         options = steps if len(steps) > 1 else [0, 1]
         at = self.replayed if self.replayed is not None else options[-1]
@@ -286,8 +285,6 @@ class Live:
         )
 
     def _replay(self) -> None:
-        if not st.session_state[self._name("scrubbing")]:
-            return  # nobody can have moved it: its steps have changed since the browser drew it
         step = st.session_state[self._name("replay")]
         st.session_state[self._name("replayed")] = None if step == self._kept_steps()[-1] else step
 

@@ -81,6 +81,7 @@ def test_axe_finds_nothing_serious_and_every_picture_has_words(port, visit, stem
         excused, left = page.evaluate(RUN_AXE, STREAMLIT)
         assert not left, "\n".join([theme, *left])
         assert set(excused) == set(STREAMLIT), "an exception is no longer needed"
+    assert not page.locator(".katex-error").count()
     count, without = page.evaluate(WITHOUT_WORDS)
     assert count or stem == "glossary"
     assert not without, "\n".join(without)

@@ -54,6 +54,22 @@ def test_twenty_steps_agree_with_torch(kind, decay, dtype):
     assert all((a - b).abs().max() > 1e-3 for a, b in zip(ours, start, strict=True))
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("kind", ["momentum", "nesterov"])
+def test_every_momentum_agrees_with_torch(kind, momentum):
+    ours, inputs, targets = problem(torch.float64)
+    theirs, *_ = problem(torch.float64)
+    mine = Optimizer(kind, ours, momentum=momentum)
+    other = torch.optim.SGD(theirs, RATE, momentum=momentum, nesterov=kind == "nesterov" and momentum > 0)
+    for _ in range(10):
+        mine.step(list(torch.autograd.grad(loss_of(ours, inputs, targets), ours)), RATE)
+        other.zero_grad()
+        loss_of(theirs, inputs, targets).backward()
+        other.step()
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-12, rtol=0)
+
+
 def test_the_kinds_differ():
     ends = []
     for kind in OPTIMIZERS:

@@ -1,6 +1,8 @@
 """The pooling lesson: its pictures against torch's own layers, its numbers, its race."""
 
 import base64
+from math import inf
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,8 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.digits import load
 from core.pooling import POOLINGS, PRESETS, PoolingConfig, race
-from core.training import Run
+from core.training import Race, Run
 from pages.ui import pictures_pooling as pictures
+from pages.ui import questions_pooling as asked
+from pages.ui.jobs import Job
+from pages.ui.predict import is_right, limits_of, middle
 
 GEOMETRIES = [(1, 1), (2, 2), (3, 2), (4, 4), (4, 1), (1, 3)]
 
@@ -169,10 +174,11 @@ def test_sliders_move_the_numbers():
 
 def test_pooling_has_nothing_to_learn_and_the_strided_convolution_has():
     page = open_lesson(kernel="3", channels="5")
-    layer = torch.nn.Conv2d(5, 5, 3)
-    count = sum(weights.numel() for weights in layer.parameters())
+    count = sum(weights.numel() for weights in torch.nn.Conv2d(5, 5, 3).parameters())
     assert metric(page, "Learnable parameters") == "0"
-    assert f"**{count}**" in text_of(page) and "**0 learnable parameters**" in text_of(page)
+    assert [element.delta for element in page.metric if element.label == "Learnable parameters"] == [
+        f"strided conv: {count}"
+    ]
 
 
 def test_a_step_trains_all_three_alike_and_looking_elsewhere_starts_nothing_anew():
@@ -215,3 +221,95 @@ def test_the_language_switch_keeps_every_slider():
         assert page.slider(key=f"pooling_{name}").value == value
     assert page.segmented_control(key="pooling_look").value == "shift"
     assert metric(page, "一张图的格数") == "256 → 196"
+
+
+# ---- questions and challenges --------------------------------------------------------------------------------------
+
+
+def live_with(config: PoolingConfig, steps: int = 0) -> SimpleNamespace:
+    """What a challenge looks at, after a race of one network."""
+    race_of_one = Race({config.pooling: config})
+    race_of_one.advance(inf, steps)
+    for run in race_of_one.runs.values():
+        run.evaluate()
+    return SimpleNamespace(race=race_of_one)
+
+
+def answers() -> dict[str, object]:
+    """Question → what its experiment measures when nothing cuts it short."""
+    measured = {}
+    for question in asked.questions():
+        job = Job(question.runs, question.steps, budget=inf) if question.runs else None
+        while job is not None and job.running:
+            job.advance(inf)
+        runs = job.runs if job else {}
+        measured[question.name] = question.measure(runs)
+        assert "%" in question.shown(runs) or question.number is not None
+    return measured
+
+
+def test_every_question_is_answered_by_its_experiment():
+    measured = answers()
+    image = pictures.picture_of(3, "digit")
+    _, winners = F.max_pool2d(image[None, None], 3, 2, return_indices=True)
+    assert measured["route"] == len(winners.unique()) < 49
+    assert measured["parameters"] == pytest.approx((2480 + 16 * 256 * 64 + 64 + 650) / (2480 + 16 * 16 * 64 + 64 + 650))
+    still, moved = (F.pad(load().test_images, (left, 8 - left, 4, 4)) for left in (4, 5))
+    layers = {"max": lambda x: F.max_pool2d(x, 3, 2), "average": lambda x: F.avg_pool2d(x, 3, 2)}
+    changed = {kind: ((pool(moved) - pool(still)).norm() / pool(still).norm()).item() for kind, pool in layers.items()}
+    assert asked.changes(3) == pytest.approx(changed | {"none": asked.changes(3)["none"]})
+    assert measured["least"] == min(changed, key=changed.get)
+    places = measured["places"]
+    assert list(places) == list(range(-4, 5)) and max(places, key=places.get) == 0
+    assert places[0] > 0.8 and all(places[place] < 0.75 for place in places if place)
+    assert measured["beside"] == "max"
+    for question in asked.questions():
+        runs = len(question.runs or ())
+        assert runs * question.steps <= 300  # half of what a busy core trains in the ten seconds of an experiment
+        if question.options is not None:
+            assert measured[question.name] in question.options
+        if question.number is not None:
+            stops = limits_of(question)
+            assert any(is_right(question, guess, measured[question.name]) for guess in stops)
+            assert not is_right(question, middle(stops), measured[question.name])  # where the slider starts
+
+
+def test_every_challenge_can_be_reached_and_is_not_reached_at_first():
+    checks = {challenge.name: challenge.check for challenge in asked.challenges()}
+    assert not any(check(live_with(PoolingConfig()))[0] for check in checks.values())
+    assert checks["calm"](live_with(PoolingConfig(kernel=4, stride=4)))[0]
+    light = PoolingConfig(kernel=3, channels=12, hidden=24, seed=2)
+    trained = live_with(light, 500)
+    assert checks["small"](trained)[0] and not checks["unseen"](trained)[0]
+    assert "4,294" in checks["small"](trained)[1]
+    trained = live_with(PoolingConfig(kernel=3, train_on="centred", shift=1), 300)
+    assert checks["unseen"](trained)[0] and not checks["small"](trained)[0]
+
+
+def test_a_large_network_or_a_still_digit_reaches_nothing():
+    checks = {challenge.name: challenge.check for challenge in asked.challenges()}
+    scores = {"test": {"Accuracy": 1.0, "Loss": 0.0}}
+    for config, reached in (
+        (PoolingConfig(channels=8, hidden=16), {"small"}),
+        (PoolingConfig(channels=8, hidden=16, shift=1), set()),
+        (PoolingConfig(), set()),
+        (PoolingConfig(train_on="centred"), {"unseen"}),
+        (PoolingConfig(train_on="centred", shift=0), set()),
+    ):
+        live = live_with(config)
+        run = live.race.runs["max"]
+        run.history[-1] = run.history[-1]._replace(scores=scores)
+        assert {name for name in ("small", "unseen") if checks[name](live)[0]} == reached
+
+
+def test_the_page_asks_and_shows_what_was_measured():
+    page = open_lesson(question="route")
+    page.slider(key="pooling_guess_route_0_en").set_value(45).run()
+    page.button(key="pooling_commit").click().run()
+    assert not page.exception
+    assert metric(page, "Measured") == "45" and "**Right.**" in text_of(page)
+    page.slider(key="pooling_stride").set_value(4).run()
+    page.slider(key="pooling_kernel").set_value(4).run()
+    assert "changes by 7%; wanted < 10 %" in text_of(page) and ":green[:material/check_circle: **Reached**]" in text_of(
+        page
+    )
