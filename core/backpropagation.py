@@ -23,7 +23,11 @@ MAZUR = {
     "w1": 0.15, "w2": 0.20, "w3": 0.25, "w4": 0.30, "w5": 0.40, "w6": 0.45, "w7": 0.50, "w8": 0.55,
     "b1": 0.35, "b2": 0.60,
 }  # fmt: skip
-MAZUR_SHORT = {name: MAZUR[name] for name in ("w1", "w2", "w3", "w4", "w5", "w6")} | {"b1": 0.35, "b2": 0.35, "b3": 0.60}
+MAZUR_SHORT = {name: MAZUR[name] for name in ("w1", "w2", "w3", "w4", "w5", "w6")} | {
+    "b1": 0.35,
+    "b2": 0.35,
+    "b3": 0.60,
+}
 XOR_INPUTS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 XOR_TARGETS = ((0.0, 1.0), (1.0, 0.0), (1.0, 0.0), (0.0, 1.0))  # x₁ xor x₂, and for a second output its opposite
 WEIGHT = Span(-10.0, 10.0, 0.01)  # what a weight or bias may be set to by hand
@@ -349,7 +353,9 @@ class NetworkLearner:
     def update(self, learning_rate: float) -> float:
         """One step of gradient descent on the mean total error."""
         loss = forward(self.network, *self.samples)["total"].mean().item()
-        self.network = updated(self.network, updates(self.network, *self.samples, learning_rate, self.config.train_biases))
+        self.network = updated(
+            self.network, updates(self.network, *self.samples, learning_rate, self.config.train_biases)
+        )
         return loss
 
     def evaluate(self) -> Scores:

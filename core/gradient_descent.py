@@ -150,18 +150,20 @@ def surface_grid(config: GradientDescentConfig, resolution: int) -> Tensor:
 
 def bands(heights: Tensor, count: int = 12) -> Tensor:
     """Heights (H, W) as steps of 0…1, whose edges are contour lines: close together near the lowest point."""
-    above = heights - heights.min()
-    scale = torch.quantile(above, 0.05).clamp(min=1e-9)
-    level = torch.log1p(above / scale)
+    level = levels(heights)
     return (level / level.max().clamp(min=1e-9) * count).floor().clamp(max=count - 1) / (count - 1)
+
+
+def levels(heights: Tensor) -> Tensor:
+    """Logarithmic heights (H, W) above the lowest point: otherwise steep walls would hide every valley."""
+    above = heights - heights.min()
+    return torch.log1p(above / torch.quantile(above, 0.05).clamp(min=1e-9))
 
 
 def shade(heights: Tensor, relief: float = 4.0) -> Tensor:
     """How bright each place of a landscape (H, W) is in 0…1, lit from the left and from above: flat ground is 0.5."""
-    above = heights - heights.min()
-    level = torch.log1p(above / torch.quantile(above, 0.05).clamp(min=1e-9))  # or steep walls hide all valleys
-    down, right = torch.gradient(level)
-    return torch.sigmoid(relief * (right - down))
+    up, right = torch.gradient(levels(heights))
+    return torch.sigmoid(relief * (right - up))
 
 
 # ---- slopes and limits -----------------------------------------------------------------------------------------------
@@ -285,3 +287,22 @@ class DescentLearner:
 def race(config: GradientDescentConfig) -> dict[str, GradientDescentConfig]:
     """The same start on the same surface with each method."""
     return {method: replace(config, method=method) for method in METHODS}
+
+
+# ---- presets ---------------------------------------------------------------------------------------------------------
+
+PRESETS: dict[str, GradientDescentConfig] = {
+    "digits": GradientDescentConfig(surface="digits", batch_size=16, learning_rate=5.0),
+    "bowl": GradientDescentConfig(),
+    "round": GradientDescentConfig(condition=1, learning_rate=0.5),  # every gradient points at the minimum
+    "narrow": GradientDescentConfig(condition=100, learning_rate=0.013),
+    "rosenbrock": GradientDescentConfig(surface="rosenbrock", start_x=-3.0, start_y=2.5, learning_rate=0.005),
+    "himmelblau": GradientDescentConfig(surface="himmelblau", start_x=0.0, start_y=0.0, learning_rate=0.01),
+    "saddle": GradientDescentConfig(surface="saddle", start_y=0.1, learning_rate=0.1),
+    # These break, each for one reason:
+    "too_fast": GradientDescentConfig(learning_rate=0.105),  # past 2/λ_max = 0.1
+    "nesterov_too_fast": GradientDescentConfig(method="nesterov", learning_rate=0.08),  # plain descent still arrives
+    "ridge": GradientDescentConfig(surface="saddle", start_y=0.0, learning_rate=0.1),  # no gradient leads off it
+    "trembling": GradientDescentConfig(method="rmsprop", learning_rate=1.0),  # its steps do not shrink with the slope
+    "noisy": GradientDescentConfig(noise=10.0),
+}

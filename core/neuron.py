@@ -79,7 +79,7 @@ def derivative(z: Tensor, name: str) -> Tensor:
     if name == "relu":
         return (z > 0).to(z.dtype)
     if name == "leaky_relu":
-        return torch.where(z > 0, 1.0, LEAK).to(z.dtype)
+        return torch.where(z > 0, torch.ones_like(z), LEAK)
     if name == "gelu":
         return normal_share(z) + z * torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
     if name == "swish":
@@ -193,10 +193,15 @@ def trace(config: NeuronConfig, state: dict[str, Tensor], inputs: Tensor) -> Tra
 def decision_line(config: NeuronConfig, state: dict[str, Tensor], low: float, high: float) -> list[Tensor]:
     """Where the neuron's answer turns, within the square low…high: lines (K, 2) through the plane, from left to right.
 
-    Straight for one and two inputs; the two branches of a hyperbola for three; none where it passes the square by.
+    Straight for one and two inputs; for three the two branches of a hyperbola, which may also be a cross; none where it
+    passes the square by.
     """
     w1, w2, w3 = (*state["weight"].tolist(), 0.0, 0.0)[:3]
     c = state["bias"].item() - threshold(config.activation)
+    if w3 and math.isclose(w1 * w2, c * w3, abs_tol=1e-12):  # (x₁ + w₂/w₃)(x₂ + w₁/w₃) = 0
+        x, y = -w2 / w3, -w1 / w3
+        cross = torch.tensor([[[x, low], [x, high]], [[low, y], [high, y]]], dtype=torch.float64)
+        return [line for line, place in zip(cross, (x, y), strict=True) if low <= place <= high]
     grid = torch.linspace(low, high, 121 if w3 else 2, dtype=torch.float64)
     at_x = torch.stack([grid, -(c + w1 * grid) / (w2 + w3 * grid)], 1)  # solved for x₂ where x₁ is given
     at_y = torch.stack([-(c + w2 * grid) / (w1 + w3 * grid), grid], 1)  # and for x₁

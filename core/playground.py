@@ -247,9 +247,11 @@ def draw_parameters(config: PlaygroundConfig, generator: torch.Generator) -> Ten
 
 
 # ---- forward and backward, by hand -----------------------------------------------------------------------------------
-# At these sizes an operation of torch costs a microsecond whatever it computes. So an update is as few operations as
-# possible: into buffers that stay, the bias as one more weight of an input that is always 1, and what can be done for
-# several layers at once is done at once.
+# At these sizes an operation of torch costs a microsecond whatever it computes, and two with one of Python's numbers. So
+# an update is as few operations as possible: into buffers that stay, the bias as one more weight of an input that is
+# always 1, and what can be done for several layers at once is done at once.
+
+ONE = torch.ones(())
 
 
 def relu_into(z: Tensor, out: Tensor) -> None:
@@ -278,7 +280,7 @@ def softmax_into(z: Tensor, out: Tensor) -> None:
 
 
 def tanh_slope(z: Tensor, a: Tensor, out: Tensor) -> None:
-    torch.mul(a, a, out=out).neg_().add_(1)  # 1 − a²
+    torch.addcmul(ONE, a, a, value=-1, out=out)  # 1 − a²
 
 
 def sigmoid_slope(z: Tensor, a: Tensor, out: Tensor) -> None:
@@ -344,7 +346,8 @@ class Passes:
     """Forward and backward passes over batches of one size, in buffers that are made once.
 
     Args:
-        parameters: (P,), to be read; or (K, P) of K networks, that pass through all at once.
+        parameters: (P,), to be read; or (K, P) of K networks, that pass through all at once: below, each shape and the
+            loss then begin with K.
         gradient: of the same shape, to be written.
         size: B, points per batch.
         dropout: whether neurons are left out, as the masks say that `draw_masks` draws.
@@ -356,81 +359,600 @@ class Passes:
         self.config, self.parameters, self.gradient, self.size, self.dropout = (
             config, parameters, gradient, size, dropout,
         )  # fmt: skip
-        self.multiply = torch.mm if parameters.ndim == 1 else torch.bmm
-        rows = [units + 1 for units, _ in layer_shapes(config)]
-        shape = (*parameters.shape[:-1], sum(rows), size)
-        net_inputs, slopes, errors = (torch.zeros(shape, dtype=parameters.dtype) for _ in range(3))
-        activations = torch.ones(shape, dtype=parameters.dtype)  # the rows of ones are never written
-        signals, masks = (torch.ones_like(activations), torch.ones_like(activations)) if dropout else (activations, None)
-        z, a, slope, error, signal, mask = (
-            [part[..., :-1, :] for part in buffer.split(rows, -2)] if buffer is not None else [None] * len(rows)
-            for buffer in (net_inputs, activations, slopes, errors, signals, masks)
-        )
-        above = list(signals.split(rows, -2))
-        weights, gradients = matrices(config, parameters), matrices(config, gradient)
-        names = activation_names(config)
-        functions = [ACTIVATE_INTO[name] for name in names]
-        self.up = [Up(*parts) for parts in zip(weights, z, functions, a, mask, signal, above, strict=True)]
-        self.down = [
-            Down(error[i], above[i - 1].mT, gradients[i], weights[i][..., :-1].mT, error[i - 1], slope[i - 1])
-            for i in reversed(range(1, len(rows)))
-        ]
-        self.first_error, self.first_gradient = error[0], gradients[0]
-        self.net_output, self.output, self.error, self.output_slope = z[-1], a[-1], error[-1], slope[-1]
         self.squared = uses_squared_error(config)
-        self.slopes, self.masks, self.hidden_masks = slopes, mask[:-1], None if masks is None else masks[..., : -rows[-1], :]
-        self.all_masks = masks
+        self.multiply = torch.mm if parameters.ndim == 1 else torch.bmm
+        self.decay = None if config.regularisation == "none" else penalties(config, parameters)
+        rows = [units + 1 for units, _ in layer_shapes(config)]  # of each layer, one for the 1 that meets the biases
+        shape = (*parameters.shape[:-1], sum(rows), size)
+        net_inputs, activations, slopes, errors = (torch.ones(shape, dtype=parameters.dtype) for _ in range(4))
+        self.masks = torch.ones_like(activations) if dropout else None  # those of the output stay 1
+        signals = torch.ones_like(activations) if dropout else activations
+        self.all_slopes, self.hidden_rows = slopes, sum(rows[:-1])
+        names = activation_names(config)
+        self._number_the_layers(rows, names, net_inputs, activations, signals, slopes, errors)
         self.stretches = [
             (SLOPE_INTO[name], *(buffer[..., start:end, :] for buffer in (net_inputs, activations, slopes)))
             for name, start, end in stretches(names if self.squared else names[:-1], rows)
         ]
-        self.decay = None if config.regularisation == "none" else penalised(config, parameters)
+
+    def _number_the_layers(
+        self, rows: list[int], names: list[str],
+        net_inputs: Tensor, activations: Tensor, signals: Tensor, slopes: Tensor, errors: Tensor,
+    ) -> None:  # fmt: skip
+        """The parts of the buffers that belong to each layer, in the order of the passes."""
+        z, a, slope, error, kept = (
+            [layer[..., :-1, :] for layer in buffer.split(rows, -2)]
+            for buffer in (net_inputs, activations, slopes, errors, signals)
+        )
+        signal = signals.split(rows, -2)
+        mask = [None] * len(rows) if self.masks is None else [m[..., :-1, :] for m in self.masks.split(rows, -2)]
+        matrix, gradient = matrices(self.config, self.parameters), matrices(self.config, self.gradient)
+        self.up = [
+            Up(matrix[i], z[i], ACTIVATE_INTO[name], a[i], mask[i], kept[i], signal[i]) for i, name in enumerate(names)
+        ]
+        self.down = [
+            Down(error[i], signal[i - 1].mT, gradient[i], matrix[i][..., :-1].mT, error[i - 1], slope[i - 1])
+            for i in range(len(rows) - 1, 0, -1)
+        ]
+        self.first_error, self.first_gradient = error[0], gradient[0]
+        self.net_output, self.output, self.error, self.output_slope = z[-1], a[-1], error[-1], slope[-1]
+        self.flat_error = self.error.flatten(-2)
+        self.share = torch.tensor(1 / self.size, dtype=errors.dtype)
+        self.half_share = self.share / 2
 
     def __reduce__(self):
-        """Views do not survive pickling: the buffers are made anew."""
+        """Views of a buffer are none after pickling: the buffers are made anew."""
         return Passes, (self.config, self.parameters, self.gradient, self.size, self.dropout)
 
     def draw_masks(self, generators: Sequence[torch.Generator]) -> None:
-        """Which neurons are left out of the next pass: 0 for those, 1 / (1 − dropout) for the others, in each network."""
+        """Who is left out of the next pass, in each network: 0 for them, 1 / (1 − dropout) for the others."""
+        assert self.masks is not None
         keep = 1 - self.config.dropout
-        members = [self.hidden_masks] if self.parameters.ndim == 1 else self.hidden_masks
-        for mask, generator in zip(members, generators, strict=True):
+        hidden = self.masks[..., : self.hidden_rows, :]
+        for mask, generator in zip(hidden if hidden.ndim == 3 else [hidden], generators, strict=True):
             mask.bernoulli_(keep, generator=generator).div_(keep)
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss () of inputs (features + 1, B), whose last row is 1, with targets (outputs, B); (K,) of K networks."""
+        """The mean loss () of inputs (features + 1, B), whose last row is 1, with targets (outputs, B)."""
         signal = inputs
-        for matrix, net_input, function, activation, mask, kept, above in self.up:
+        for matrix, net_input, activate_into, activation, mask, kept, above in self.up:
             self.multiply(matrix, signal, out=net_input)
-            function(net_input, out=activation)
+            activate_into(net_input, out=activation)
             if mask is not None:
                 torch.mul(activation, mask, out=kept)
             signal = above
         torch.sub(self.output, targets, out=self.error)
-        return self.losses(targets).sum((-2, -1)) / self.size
-
-    def losses(self, targets: Tensor) -> Tensor:
-        """The losses of a batch (…, B), from net inputs where the activation would overflow."""
         if self.squared:
-            return self.error * self.error / 2
-        if self.output.shape[-2] == 1:
-            return F.softplus(torch.addcmul(self.net_output, self.net_output, targets, value=-2))  # of z (1 − 2y)
-        return self.net_output.logsumexp(-2, keepdim=True) - (self.net_output * targets).sum(-2, keepdim=True)
+            return torch.linalg.vecdot(self.flat_error, self.flat_error).mul_(self.half_share)  # Σ ½(a − y)² / B
+        return cross_entropy(self.net_output, targets).mean(-1)
 
     def backward(self, inputs: Tensor) -> None:
-        """Fill `gradient`, after a forward pass; `inputs` are the turned ones (B, features + 1)."""
+        """Fill `gradient`, after a forward pass; the inputs are the same, turned: (B, features + 1)."""
         for slope_into, net_input, activation, slope in self.stretches:
             slope_into(net_input, activation, slope)
-        if self.dropout:
-            self.slopes.mul_(self.all_masks)
+        if self.masks is not None:
+            self.all_slopes.mul_(self.masks)
         if self.squared:
-            self.error.mul_(self.output_slope)  # of cross-entropy δ = a − y: the slope cancels
-        self.error.div_(self.size)
+            self.error.mul_(self.output_slope)  # δ = (a − y) f'(z); of cross-entropy δ = a − y, the slope cancels
+        self.error.mul_(self.share)
         for error, signal_below, gradient, weights, error_below, slope_below in self.down:
-            self.multiply(error, signal_below, out=gradient)
-            self.multiply(weights, error, out=error_below)
+            self.multiply(error, signal_below, out=gradient)  # δ aᵀ
+            self.multiply(weights, error, out=error_below)  # Wᵀ δ
             error_below.mul_(slope_below)
         self.multiply(self.first_error, inputs, out=self.first_gradient)
         if self.decay is not None:
             pull = self.parameters if self.config.regularisation == "l2" else self.parameters.sign()
             self.gradient.addcmul_(self.decay, pull)
+
+    def penalty(self) -> Tensor:
+        """What the regularisation adds to the loss ()."""
+        if self.decay is None:
+            return torch.zeros(self.parameters.shape[:-1])
+        weights = self.parameters
+        return (self.decay * (weights * weights / 2 if self.config.regularisation == "l2" else weights.abs())).sum(-1)
+
+
+def stretches(names: Sequence[str], rows: Sequence[int]) -> Iterator[tuple[str, int, int]]:
+    """(activation, first row, row after the last) of neighbouring layers with the same activation."""
+    start = 0
+    for name, layers in groupby(zip(names, rows, strict=False), key=lambda layer: layer[0]):
+        end = start + sum(count for _, count in layers)
+        yield name, start, end
+        start = end
+
+
+def penalties(config: PlaygroundConfig, like: Tensor) -> Tensor:
+    """The factor of the penalty for each parameter (…, P): 0 for biases."""
+    factors = torch.full_like(like, config.penalty)
+    for matrix in matrices(config, factors):
+        matrix[..., -1] = 0
+    return factors
+
+
+def cross_entropy(net_output: Tensor, targets: Tensor) -> Tensor:
+    """−log of the probability of the right class (…, B), from net inputs (…, outputs, B) and 0/1 targets.
+
+    Of z and not of a = f(z), which rounds to 0 or 1 where it is sure.
+    """
+    if net_output.shape[-2] == 1:
+        return F.softplus(torch.addcmul(net_output, net_output, targets, value=-2)).squeeze(-2)  # of (1 − 2y) z
+    return net_output.logsumexp(-2) - (net_output * targets).sum(-2)
+
+
+# ---- the same by autograd --------------------------------------------------------------------------------------------
+
+
+def loss_by_autograd(
+    config: PlaygroundConfig, parameters: Tensor, inputs: Tensor, targets: Tensor, masks: Sequence[Tensor] = ()
+) -> Tensor:
+    """The loss () that an update descends, penalty included, in torch's own words: to be differentiated by torch.
+
+    Args:
+        parameters: (P,)
+        inputs: (features, B)
+        targets: (outputs, B), as of `desired`.
+        masks: of dropout, (neurons, B) for each hidden layer; none without.
+    """
+    signal, penalty = inputs.T, torch.zeros(())
+    names = activation_names(config)
+    for number, matrix in enumerate(matrices(config, parameters)):
+        weights, bias = matrix[:, :-1], matrix[:, -1]
+        z = F.linear(signal, weights, bias)  # (B, neurons)
+        signal = (
+            z if names[number] in ("softmax", "sigmoid") and number == len(names) - 1 else activate(z, names[number])
+        )
+        if masks and number < len(masks):
+            signal = signal * masks[number].T
+        penalty = penalty + (weights**2 / 2 if config.regularisation == "l2" else weights.abs()).sum()
+    if uses_squared_error(config):
+        loss = F.mse_loss(signal, targets.T, reduction="sum") / 2 / len(signal)
+    elif output_count(config) == 1:
+        loss = F.binary_cross_entropy_with_logits(signal, targets.T)
+    else:
+        loss = F.cross_entropy(signal, targets.T)
+    return loss if config.regularisation == "none" else loss + config.penalty * penalty
+
+
+# ---- learning --------------------------------------------------------------------------------------------------------
+
+
+class Batch(NamedTuple):
+    """Points as the passes need them."""
+
+    inputs: Tensor  # (features + 1, B), the last row 1
+    turned: Tensor  # (B, features + 1)
+    targets: Tensor  # (outputs, B)
+
+
+def batch_of(config: PlaygroundConfig, inputs: Tensor, targets: Tensor) -> Batch:
+    """Points (N, 2) with their targets (N,) as one batch."""
+    seen = features(inputs, config.inputs)
+    seen = torch.cat([seen, torch.ones(1, len(inputs))])
+    return Batch(seen, seen.T, desired(config, targets))
+
+
+class Batches:
+    """Batches of one size, in a new random order each epoch; what is left over at its end is left out.
+
+    If one batch holds all points it is the same every time, and nothing is drawn.
+    """
+
+    def __init__(self, every: Batch, size: int, generator: torch.Generator):
+        self.every, self.generator = every, generator
+        self.size = min(size, every.inputs.shape[1]) or every.inputs.shape[1]
+        self.count = every.inputs.shape[1] // self.size
+        self.table = torch.cat([every.inputs, every.targets]).T.contiguous()  # (N, features + 1 + outputs)
+        self.dealt = self.table.new_zeros(self.count, self.table.shape[1], self.size)
+        self.at = self.count
+        self._cut()
+
+    def _cut(self) -> None:
+        rows = len(self.every.inputs)
+        self.cut = [Batch(part[:rows], part[:rows].T, part[rows:]) for part in self.dealt]
+
+    def deal(self) -> None:
+        """Begin an epoch."""
+        order = torch.randperm(len(self.table), generator=self.generator)[: self.count * self.size]
+        self.dealt.copy_(self.table[order].unflatten(0, (self.count, self.size)).mT)
+        self.at = 0
+
+    def next(self) -> Batch:
+        if self.count == 1 and self.size == len(self.table):
+            return self.every
+        if self.at == self.count:
+            self.deal()
+        self.at += 1
+        return self.cut[self.at - 1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "cut"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._cut()
+
+
+DEAD_UNITS = Metric("Dead units", unit="%", group="Dead units")
+UPDATE_RATIO = Metric("Update-to-weight ratio", group="Update-to-weight ratio")
+
+
+def gradient_metric(layer: int) -> Metric:
+    """Length of the gradient of one layer's weights and biases, over all training points; layers count from 1."""
+    return Metric(f"Gradient norm {layer}", group="Gradient norm")
+
+
+class PlaygroundLearner:
+    """Trains the network of a config on its points."""
+
+    def __init__(self, config: PlaygroundConfig, generator: torch.Generator):
+        self.config, self.generator = config, generator
+        points = draw_data(config, generator)
+        self.train = batch_of(config, points.train_inputs, points.train_targets)
+        self.test = batch_of(config, points.test_inputs, points.test_targets)
+        self.parameters = draw_parameters(config, generator)
+        self.before = self.parameters.clone()  # the last update
+        self.optimizer = Optimizer(config.optimizer, [self.parameters])
+        self.batches = Batches(self.train, config.batch_size, generator)
+        self.passes = Passes(
+            config, self.parameters, torch.zeros_like(self.parameters), self.batches.size, config.dropout > 0
+        )
+        self.train_passes, self.test_passes = (
+            Passes(config, self.parameters, torch.zeros_like(self.parameters), part.inputs.shape[1])
+            for part in (self.train, self.test)
+        )
+        self.probe = Probe(config, self.train_passes)
+        self.metrics: tuple[Metric, ...] = (
+            LOSS,
+            *([] if is_regression(config) else [ACCURACY]),
+            *(gradient_metric(layer) for layer in range(1, len(config.layers) + 2)),
+            *([DEAD_UNITS] if config.layers else []),
+            UPDATE_RATIO,
+        )
+
+    def update(self, learning_rate: float) -> float:
+        """One step on the next batch; the loss is the batch's, with the penalty."""
+        with torch.inference_mode():  # a tenth faster: torch keeps no account of what is written
+            batch, passes = self.batches.next(), self.passes
+            if passes.masks is not None:
+                passes.draw_masks([self.generator])
+            if self.config.backward == "autograd":
+                loss = self.differentiate(batch)
+            else:
+                loss = passes.forward(batch.inputs, batch.targets)
+                passes.backward(batch.turned)
+                if passes.decay is not None:
+                    loss = loss + passes.penalty()
+            self.before.copy_(self.parameters)
+            if self.config.optimizer == "sgd":
+                self.parameters.sub_(passes.gradient, alpha=learning_rate)  # as the optimizer's, in a tenth of its time
+            else:
+                self.optimizer.step([passes.gradient], learning_rate)
+            return loss.item()
+
+    @torch.inference_mode(False)
+    def differentiate(self, batch: Batch) -> Tensor:
+        """The loss () of a batch, and its gradient where the passes would have written it, by autograd."""
+        parameters = self.parameters.clone().requires_grad_()
+        masks = [layer.mask for layer in self.passes.up[:-1] if layer.mask is not None]
+        loss = loss_by_autograd(self.config, parameters, batch.inputs[:-1], batch.targets, masks)
+        self.passes.gradient.copy_(torch.autograd.grad(loss, parameters)[0])
+        return loss.detach()
+
+    @torch.inference_mode()
+    def evaluate(self) -> Scores:
+        """Loss and accuracy of either half of the points, nobody left out; of the training points the diagnostics too."""
+        return {
+            "train": self.scores(self.train_passes, self.train) | self.diagnostics(),
+            "test": self.scores(self.test_passes, self.test),
+        }
+
+    def scores(self, passes: Passes, part: Batch) -> dict[str, float]:
+        found = {LOSS.name: passes.forward(part.inputs, part.targets).item()}
+        if ACCURACY in self.metrics:
+            found[ACCURACY.name] = rightly_told(passes.net_output, part.targets).float().mean().item()
+        return found
+
+    def diagnostics(self) -> dict[str, float]:
+        """How learning fares inside, after a forward pass of all training points: see Probe and UPDATE_RATIO.
+
+        The update-to-weight ratio is that of the last update's length to the weights', biases included; 0 before it.
+        """
+        self.train_passes.backward(self.train.turned)
+        change, length = (self.parameters - self.before).norm().item(), self.parameters.norm().item()
+        ratio = {UPDATE_RATIO.name: change / length if length else 0.0}
+        norms = {gradient_metric(i).name: norm for i, norm in enumerate(self.probe.gradient_norms(), start=1)}
+        dead = {DEAD_UNITS.name: self.probe.dead_share()} if self.config.layers else {}
+        return norms | dead | ratio
+
+    def state(self) -> dict[str, Tensor]:
+        """{"weight_1": (neurons, inputs), "bias_1": (neurons,), …}, the output last."""
+        return state_of(self.config, self.parameters)
+
+    def intervene(self, name: str, value: Any) -> None:
+        """Set one weight or bias by hand, within WEIGHT; layers, neurons and inputs count from 1.
+
+        Args:
+            name: "weight_2_1_3", what the first neuron of the second layer makes of the third of the first; "bias_2_1".
+
+        Raises:
+            ValueError: no such weight or bias, or another value.
+        """
+        places = weight_names(self.config)
+        if name not in places:
+            raise ValueError(f"the network has no {name!r} to be changed by hand")
+        check(name, value, WEIGHT)
+        self.parameters[places[name]] = value
+
+
+@lru_cache(maxsize=64)
+def weight_names(config: PlaygroundConfig) -> dict[str, int]:
+    """Where each weight and bias stands among the parameters: "weight_1_1_1" at 0, "weight_1_1_2" at 1, …, "bias_1_1", …"""
+    places = {}
+    for number, matrix in enumerate(matrices(config, torch.arange(parameter_count(config))), start=1):
+        for neuron, row in enumerate(matrix.tolist(), start=1):
+            places |= {f"weight_{number}_{neuron}_{source}": place for source, place in enumerate(row[:-1], start=1)}
+            places[f"bias_{number}_{neuron}"] = row[-1]
+    return places
+
+
+def rightly_told(net_output: Tensor, targets: Tensor) -> Tensor:
+    """Which points (…, B) the net inputs (…, outputs, B) put in their class."""
+    if net_output.shape[-2] == 1:
+        return ((net_output > 0) == (targets > 0)).squeeze(-2)
+    return net_output.argmax(-2) == targets.argmax(-2)
+
+
+class Probe:
+    """Gradient norms and dead units, after a forward and a backward pass of all training points.
+
+    Args:
+        passes: of one network without dropout.
+    """
+
+    def __init__(self, config: PlaygroundConfig, passes: Passes):
+        shapes = layer_shapes(config)
+        self.passes, self.layers, self.units = passes, len(shapes), sum(config.layers)
+        sizes = torch.tensor([units * (inputs + 1) for units, inputs in shapes])
+        self.layer_of = torch.arange(self.layers).repeat_interleave(sizes)  # (P,)
+        self.flat = torch.full((passes.all_slopes.shape[-2],), -1.0, dtype=passes.parameters.dtype)  # (rows,)
+        parts = self.flat.split([units + 1 for units, _ in shapes])
+        for part, name in zip(parts[:-1], activation_names(config), strict=False):
+            part[:-1] = DEAD * STEEPEST_SLOPES.get(name, 1.0)
+
+    def gradient_norms(self) -> list[float]:
+        """Length of the gradient of each layer's weights and biases, the output last."""
+        squares = self.passes.gradient.square()
+        return squares.new_zeros(self.layers).index_add_(0, self.layer_of, squares).sqrt_().tolist()
+
+    def dead_share(self) -> float:
+        """Share of the hidden units that are dead."""
+        steepest = self.passes.all_slopes.abs().amax(-1)
+        return (steepest < self.flat).sum().item() / self.units
+
+    def __reduce__(self):
+        return Probe, (self.passes.config, self.passes)
+
+
+# ---- many seeds at once ----------------------------------------------------------------------------------------------
+
+
+class Ensemble:
+    """Runs that differ in their seeds alone, trained side by side: one batched matrix product instead of K small ones.
+
+    Each draws what it would draw by itself (points, weights, batches, masks). Its numbers are those of its own run but for
+    the last digits, as a batched product may add in another order.
+
+    Raises:
+        ValueError: no config, or two that differ in more than the seed.
+    """
+
+    def __init__(self, configs: Sequence[PlaygroundConfig]):
+        if not configs or any(replace(each, seed=configs[0].seed) != configs[0] for each in configs):
+            raise ValueError("an ensemble needs configs that differ in the seed alone")
+        self.config = configs[0]
+        self.generators = [torch.Generator().manual_seed(each.seed) for each in configs]
+        self.learners = [each.build(generator) for each, generator in zip(configs, self.generators, strict=True)]
+        self.parameters = torch.stack([learner.parameters for learner in self.learners])  # (K, P)
+        self.before = self.parameters.clone()
+        self.optimizer = Optimizer(self.config.optimizer, [self.parameters])
+        batches = self.learners[0].batches
+        self.passes = Passes(
+            self.config, self.parameters, torch.zeros_like(self.parameters), batches.size, self.config.dropout > 0
+        )
+        every = [torch.cat([learner.train.inputs, learner.train.targets]) for learner in self.learners]
+        whole = batches.size == len(batches.table)
+        self.dealt = torch.stack(every)[None] if whole else batches.dealt.new_zeros(0)  # (batches, K, rows, B)
+        self.whole, self.at, self.steps = whole, 0, 0
+        self.diverged = [False] * len(configs)
+        self.histories: list[list[Record]] = [[] for _ in configs]
+        self.evaluate()
+
+    def update(self, learning_rate: float) -> list[float]:
+        """One step of each network on its next batch; the losses, with the penalty."""
+        with torch.inference_mode():
+            batch, passes = self.next(), self.passes
+            if passes.masks is not None:
+                passes.draw_masks(self.generators)
+            loss = passes.forward(batch.inputs, batch.targets)
+            passes.backward(batch.turned)
+            if passes.decay is not None:
+                loss = loss + passes.penalty()
+            self.before.copy_(self.parameters)
+            self.optimizer.step([passes.gradient], learning_rate)
+            return loss.tolist()
+
+    def next(self) -> Batch:
+        """The next batch of every network, (K, rows, B)."""
+        if self.at == len(self.dealt) and not self.whole:
+            for learner in self.learners:
+                learner.batches.deal()
+            self.dealt = torch.stack([learner.batches.dealt for learner in self.learners], 1)
+            self.at = 0
+        part = self.dealt[0 if self.whole else self.at]
+        self.at += 1
+        inputs, targets = part.split([len(self.config.inputs) + 1, output_count(self.config)], 1)
+        return Batch(inputs, inputs.mT, targets)
+
+    def step(self) -> None:
+        """One update of each; those whose loss has diverged are measured no more."""
+        losses = self.update(self.config.learning_rate)
+        self.steps += 1
+        lost = [not abs(loss) < EXPLODED for loss in losses]
+        if is_due(self.steps) or any(lost):
+            self.evaluate()
+        self.diverged = [before or now for before, now in zip(self.diverged, lost, strict=True)]
+
+    def advance(self, steps: int) -> None:
+        """Train up to so many steps in total."""
+        while self.steps < steps and not all(self.diverged):
+            self.step()
+
+    def evaluate(self) -> None:
+        """Measure all that have not diverged, as their own runs would."""
+        for number, learner in enumerate(self.learners):
+            if not self.diverged[number]:
+                learner.parameters.copy_(self.parameters[number])
+                learner.before.copy_(self.before[number])
+                self.histories[number].append(Record(self.steps, learner.evaluate()))
+
+    def states(self) -> list[dict[str, Tensor]]:
+        """The weights of each network, as its learner has them."""
+        return [state_of(self.config, parameters) for parameters in self.parameters]
+
+
+# ---- pictures --------------------------------------------------------------------------------------------------------
+
+
+class Answer(NamedTuple):
+    """What the network says to the points of the plane, from the upper left to the lower right."""
+
+    values: Tensor  # (outputs, side, side) −1…1: two classes, or the value; 0…1: the probability of each class
+    winner: Tensor | None  # (side, side) the class; None where values are fitted
+
+
+class HiddenSpace(NamedTuple):
+    """The plane as a layer sees it: each place by the activations of the layer's neurons."""
+
+    grid: Tensor  # (side, side, neurons) of evenly spread places, the edges of the square included
+    train: Tensor  # (N, neurons)
+    test: Tensor  # (M, neurons)
+
+
+class Diagnosis(NamedTuple):
+    """How learning fares inside, on the training points."""
+
+    gradient_norms: list[float]  # of each layer's weights and biases, the output last
+    slopes: list[float]  # mean |f'| of each hidden layer
+    dead: float  # share of the hidden units that no training point can teach
+
+
+@lru_cache(maxsize=64)
+def grid_features(inputs: tuple[str, ...], side: int) -> Tensor:
+    """What the first layer sees (features, side²) of the square, cut into cells and read in their middles."""
+    places = EDGE * ((2 * torch.arange(side) + 1) / side - 1)
+    x2, x1 = torch.meshgrid(places.flip(0), places, indexing="ij")  # x₂ grows upwards
+    return features(torch.stack([x1.flatten(), x2.flatten()], 1), inputs)
+
+
+@torch.no_grad()
+def layer_outputs(config: PlaygroundConfig, state: dict[str, Tensor], seen: Tensor) -> list[Tensor]:
+    """The activations (neurons, N) of each layer, the output last, for inputs (features, N)."""
+    outputs, signal = [], seen
+    for number, name in enumerate(activation_names(config), start=1):
+        z = torch.addmm(state[f"bias_{number}"][:, None], state[f"weight_{number}"], signal)
+        signal = z.softmax(0) if name == "softmax" else activate(z, name)
+        outputs.append(signal)
+    return outputs
+
+
+def input_maps(config: PlaygroundConfig, side: int) -> Tensor:
+    """Each input of the first layer over the square, (features, side, side)."""
+    return grid_features(config.inputs, side).unflatten(1, (side, side))
+
+
+def neuron_maps(config: PlaygroundConfig, state: dict[str, Tensor], side: int) -> list[Tensor]:
+    """The activation of every neuron over the square, (neurons, side, side) of each layer, the output last."""
+    seen = grid_features(config.inputs, side)
+    return [output.unflatten(1, (side, side)) for output in layer_outputs(config, state, seen)]
+
+
+def answer_map(config: PlaygroundConfig, state: dict[str, Tensor], side: int) -> Answer:
+    """What the network says over the square."""
+    output = neuron_maps(config, state, side)[-1]
+    if is_regression(config):
+        return Answer(output, None)
+    if len(output) > 1:
+        return Answer((output + 1) / 2 if uses_squared_error(config) else output, output.argmax(0))
+    signed = output if uses_squared_error(config) else 2 * output - 1
+    return Answer(signed, (signed[0] > 0).long())
+
+
+def hidden_space(config: PlaygroundConfig, state: dict[str, Tensor], side: int, layer: int) -> HiddenSpace:
+    """Where a layer puts the places of the square and the points; layers count from 1, 0 is the input.
+
+    Raises:
+        ValueError: there is no such layer.
+    """
+    if layer not in range(len(config.layers) + 2):
+        raise ValueError(f"layer must be 0–{len(config.layers) + 1}, got {layer}")
+    places = torch.linspace(-EDGE, EDGE, side)
+    x2, x1 = torch.meshgrid(places.flip(0), places, indexing="ij")
+    points = points_of(config)
+    parts = (torch.stack([x1.flatten(), x2.flatten()], 1), points.train_inputs, points.test_inputs)
+    grid, train, test = (features(part, config.inputs) for part in parts)
+    if layer:
+        grid, train, test = (layer_outputs(config, state, part)[layer - 1] for part in (grid, train, test))
+    return HiddenSpace(grid.T.unflatten(0, (side, side)), train.T, test.T)
+
+
+def predictions(config: PlaygroundConfig, state: dict[str, Tensor], points: Tensor) -> Tensor:
+    """The class (N,) that the network gives to points (N, 2), or the value."""
+    output = layer_outputs(config, state, features(points, config.inputs))[-1]
+    if is_regression(config):
+        return output[0]
+    if len(output) > 1:
+        return output.argmax(0)
+    return (output[0] > (0 if uses_squared_error(config) else 0.5)).long()
+
+
+def confusion(config: PlaygroundConfig, state: dict[str, Tensor], part: str = "test") -> Tensor:
+    """How many points of each class (row) are told to be of each class (column), (classes, classes).
+
+    Args:
+        part: "train" or "test".
+
+    Raises:
+        ValueError: values are fitted, there are no classes.
+    """
+    classes, points = class_count(config), points_of(config)
+    if not classes:
+        raise ValueError("without classes there is no confusion of them")
+    inputs, targets = points[:2] if part == "train" else points[2:]
+    told = predictions(config, state, inputs)
+    return (targets * classes + told).bincount(minlength=classes**2).reshape(classes, classes)
+
+
+def diagnose(config: PlaygroundConfig, state: dict[str, Tensor]) -> Diagnosis:
+    """How learning fares at the weights of a snapshot."""
+    parameters = flattened(config, state)
+    train = batch_of(config, *points_of(config)[:2])
+    passes = Passes(config, parameters, torch.zeros_like(parameters), train.inputs.shape[1])
+    passes.forward(train.inputs, train.targets)
+    passes.backward(train.turned)
+    probe = Probe(config, passes)
+    slopes = [down.slope_below.abs().mean().item() for down in reversed(passes.down)]
+    return Diagnosis(probe.gradient_norms(), slopes, probe.dead_share() if config.layers else 0.0)
+
+
+def flattened(config: PlaygroundConfig, state: dict[str, Tensor]) -> Tensor:
+    """All parameters (P,) of a snapshot, in one."""
+    layers = range(1, len(config.layers) + 2)
+    parts = [torch.cat([state[f"weight_{i}"], state[f"bias_{i}"][:, None]], 1) for i in layers]
+    return torch.cat([part.flatten() for part in parts])
+
+
+# ---- presets ---------------------------------------------------------------------------------------------------------
+
+PRESETS: dict[str, PlaygroundConfig] = {
+    "circle": PlaygroundConfig(),
+}

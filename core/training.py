@@ -31,6 +31,7 @@ class Metric(NamedTuple):
     name: str
     better: str = "lower"  # or "higher"
     unit: str = ""  # "%" shows a share of one as a percentage
+    group: str = ""  # those of one group share a chart, beside the lesson's own and drawn on request
 
 
 LOSS = Metric("Loss")

@@ -41,15 +41,15 @@ formula = st.container()
 lesson.presets(
     controls,
     {
-        "max": Preset(t("最大", "Max"), PRESETS["max"], t("900 步后，四个种子里四次都是最大池化的准确率最高：97%–98%。", "Highest of the three in four of four seeds after 900 steps: 97–98 %.")),
-        "average": Preset(t("平均", "Average"), PRESETS["average"], t("900 步后四个种子都在 96%–97%。", "96–97 % in all four seeds after 900 steps.")),
-        "strided_convolution": Preset(t("步长卷积", "Strided conv"), PRESETS["strided_convolution"], t("权重要自己学，种子之间差得最多：900 步后 91%–96%。", "It has to learn its weights, and seeds differ most: 91–96 % after 900 steps.")),
-        "overlapping": Preset(t("重叠", "Overlapping"), PRESETS["overlapping"], t("3×3 窗口、步长 2：相邻窗口共用一行。600 步后 96%，与不重叠差不多。", "3×3 windows, stride 2: neighbours share a row. 96 % after 600 steps, much like without overlap.")),
-        "no_reduction": Preset(t("不缩小", "No reduction"), PRESETS["no_reduction"], t("1×1 窗口什么也没做：准确率 96%，参数却多得多，每秒步数约三分之一。", "A 1×1 window does nothing: 96 %, with many more parameters and about a third of the steps per second.")),
-        "gaps": Preset(t("跳过", "Gaps"), PRESETS["gaps"], t("步长大于核：九格里有八格没有窗口读到。600 步后 80%。", "The stride exceeds the kernel: eight of nine cells are in no window. 80 % after 600 steps."), breaks=True),
-        "one_cell": Preset(t("只剩一格", "One cell"), PRESETS["one_cell"], t("两次 4×4 平均把整张图压成一格，形状丢了。600 步后 76%。", "Averaging 4×4 twice leaves one cell of the whole picture; shape is lost. 76 % after 600 steps."), breaks=True),
-        "never_shifted": Preset(t("从不挪动", "Never shifted"), PRESETS["never_shifted"], t("只见过居中的数字：600 步后训练 100%，挪动过的测试数字只认出 16%。池化容忍一两个像素，容忍不了四个。", "It has seen centred digits only: 100 % in training, 16 % on shifted ones after 600 steps. Pooling tolerates a pixel or two, not four."), breaks=True),
-        "too_fast": Preset(t("太快", "Too fast"), PRESETS["too_fast"], t("学习率 0.1：损失停在 2.3（= ln 10，瞎猜），600 步后 10%。", "Learning rate 0.1: the loss stays near 2.3 (= ln 10, guessing); 10 % after 600 steps."), breaks=True),
+        "max": Preset(t("最大", "Max"), PRESETS["max"], t("900 步后，四个种子里四次都是最大池化的准确率最高：97%–98%。", "Highest of the three in four of four seeds after 900 steps: 97–98%.")),
+        "average": Preset(t("平均", "Average"), PRESETS["average"], t("900 步后四个种子都在 96%–97%。", "96–97% in all four seeds after 900 steps.")),
+        "strided_convolution": Preset(t("步长卷积", "Strided conv"), PRESETS["strided_convolution"], t("权重要自己学，种子之间差得最多：900 步后 91%–96%。", "It has to learn its weights, and seeds differ most: 91–96% after 900 steps.")),
+        "overlapping": Preset(t("重叠", "Overlapping"), PRESETS["overlapping"], t("3×3 窗口、步长 2：相邻窗口共用一行。600 步后 96%，与不重叠差不多。", "3×3 windows, stride 2: neighbours share a row. 96% after 600 steps, much like without overlap.")),
+        "no_reduction": Preset(t("不缩小", "No reduction"), PRESETS["no_reduction"], t("1×1 窗口什么也没做：准确率 96%，参数却多得多，每秒步数约三分之一。", "A 1×1 window does nothing: 96%, with many more parameters and about a third of the steps per second.")),
+        "gaps": Preset(t("跳过", "Gaps"), PRESETS["gaps"], t("步长大于核：九格里有八格没有窗口读到。600 步后 80%。", "The stride exceeds the kernel: eight of nine cells are in no window. 80% after 600 steps."), breaks=True),
+        "one_cell": Preset(t("只剩一格", "One cell"), PRESETS["one_cell"], t("两次 4×4 平均把整张图压成一格，形状丢了。600 步后 76%。", "Averaging 4×4 twice leaves one cell of the whole picture; shape is lost. 76% after 600 steps."), breaks=True),
+        "never_shifted": Preset(t("从不挪动", "Never shifted"), PRESETS["never_shifted"], t("只见过居中的数字：600 步后训练 100%，挪动过的测试数字只认出 16%。池化容忍一两个像素，容忍不了四个。", "It has seen centred digits only: 100% in training, 16% on shifted ones after 600 steps. Pooling tolerates a pixel or two, not four."), breaks=True),
+        "too_fast": Preset(t("太快", "Too fast"), PRESETS["too_fast"], t("学习率 0.1：损失停在 2.3（= ln 10，瞎猜），600 步后 10%。", "Learning rate 0.1: the loss stays near 2.3 (= ln 10, guessing); 10% after 600 steps."), breaks=True),
     },
 )  # fmt: skip
 
@@ -81,8 +81,8 @@ with picture:
         "look",
         t("看什么", "Look at"),
         {
-            "maps": t("池化结果", "Pooled maps"),
-            "window": t("一个窗口", "One window"),
+            "maps": t("池化图", "Maps"),
+            "window": t("窗口", "Window"),
             "gradient": t("梯度", "Gradient"),
             "shift": t("平移", "Shift"),
         },
@@ -97,7 +97,7 @@ with picture:
         st.caption(t("橙点：留下的那一格；步长卷积还没训练，先固定取一格。斜线：没有窗口读到。点一格看它的窗口。", "Orange: the cell that is kept; the strided convolution, untrained, keeps a fixed one. Hatched: in no window. Click a cell to see its window."))  # fmt: skip
     elif look == "window":
         scene.show(pictures.one_window(moved, config, row, column), "pooling_drawn_window")
-        st.caption(t(f"第 {row + 1} 行第 {column + 1} 列的窗口；在“池化结果”里点别的格。最大池化把梯度整个交给最大的一格，平均池化每格分 1/{k * k}。", f"The window in row {row + 1}, column {column + 1}; click another under “Pooled maps”. Max hands the whole gradient to its largest cell, average 1/{k * k} to each."))  # fmt: skip
+        st.caption(t(f"第 {row + 1} 行第 {column + 1} 列的窗口；在“池化图”里点别的格。最大池化把梯度整个交给最大的一格，平均池化每格分 1/{k * k}。", f"The window in row {row + 1}, column {column + 1}; click another under “Maps”. Max hands the whole gradient to its largest cell, average 1/{k * k} to each."))  # fmt: skip
     elif look == "gradient":
         scene.show(pictures.gradient_maps(moved, config), "pooling_drawn_gradient")
         most = int(coverage(CANVAS, CANVAS, k, s).max())
@@ -149,7 +149,7 @@ with inside:
 live.panel()
 
 lesson.heading("网络在意平移吗？", "Does the network mind the shift?")
-st.markdown(t(f"数字右移 {right}、下移 {down} 像素（上面的滑块），每一级变了多少？训练后按“暂停”，右图更新。", f"The digit moves {right} right and {down} down (the sliders above): how much does each stage change? Train, then Pause: the right chart follows."))  # fmt: skip
+st.markdown(t(f"数字右移 {right}、下移 {down} 像素（上面的滑块），每一级变了多少？训练暂停时，右图更新。", f"The digit moves {right} right, {down} down (sliders above): how much does each stage change? The right chart follows when you pause."))  # fmt: skip
 layer, networks = st.columns(2, gap="large")
 snapshots = {kind: live.snapshot(kind) for kind in POOLINGS}
 layer.altair_chart(

@@ -74,9 +74,7 @@ def make_points(
     return Points(inputs[train], targets[train], inputs[test], targets[test])
 
 
-def draw_points(
-    kind: str, generator: torch.Generator, count: int, noise: float, classes: int
-) -> tuple[Tensor, Tensor]:
+def draw_points(kind: str, generator: torch.Generator, count: int, noise: float, classes: int) -> tuple[Tensor, Tensor]:
     """All points (count, 2) and their targets (count,), before they are split."""
     if kind in GATES:
         return gate(kind, generator, count, noise)
@@ -149,9 +147,7 @@ def moons(generator: torch.Generator, count: int, noise: float) -> tuple[Tensor,
 # ---- two to five classes ---------------------------------------------------------------------------------------------
 
 
-def gaussians(
-    classes: int, kind: str, generator: torch.Generator, count: int, noise: float
-) -> tuple[Tensor, Tensor]:
+def gaussians(classes: int, kind: str, generator: torch.Generator, count: int, noise: float) -> tuple[Tensor, Tensor]:
     """Round clouds of variance 0.5 without noise, 4 at most: at (−2, −2) and (2, 2), or on a ring."""
     targets = torch.arange(count) % classes
     if kind == "gaussians":

@@ -21,6 +21,8 @@ HEIGHT = 260
 PRESENTED_HEIGHT = 360  # beside larger type
 SECOND_KEY = 44  # the height of a second key: of the runs, and of their data
 STACKED = {"top": {"direction": "vertical", "anchor": "start"}}  # two keys side by side would be cut off
+SIGNS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")  # a run each
+SIGN_EVERY = 24  # points of a curve from one sign to the next
 SMALLEST = 1e-12  # a logarithmic axis has no zero
 
 
@@ -67,7 +69,7 @@ def curve_spec(
     Args:
         title: the metric's name, for the axis; `unit` "%" shows shares as percentages.
         runs: the names of the runs as shown. One run is coloured by its data (train solid blue, test dashed orange),
-            several by run, their test curves dashed.
+            several by run, with signs of the run on its curves, their test curves dashed.
         pinned: curves of earlier runs to lay over them; their rows come as the dataset PINNED, the others as ROWS.
     """
     of = {f"{part}{i}": (part, run) for i, run in enumerate(runs) for part in PARTS}
@@ -83,7 +85,9 @@ def curve_spec(
         legend=legend,
     )
     field, domain, colours = ("run", list(runs), SERIES[: len(runs)]) if several else ("data", words[1:], (TRAIN, TEST))
-    color = alt.Color(f"{field}:N", scale=alt.Scale(domain=list(domain), range=list(colours)), legend=legend)
+    scale = alt.Scale(domain=list(domain), range=list(colours))
+    key = alt.Legend(title=None, orient="top", symbolSize=100) if several else legend
+    color = alt.Color(f"{field}:N", scale=scale, legend=None if several and pinned else key)  # then the signs have it
     x = alt.X(
         "step:Q", title=words.step, axis=alt.Axis(format="d", tickCount=6, grid=False), scale=alt.Scale(nice=False)
     )
@@ -117,11 +121,14 @@ def curve_spec(
     )
     heading = alt.TitleParams(title, anchor="start", fontSize=16, fontWeight=600, offset=4)
     height += SECOND_KEY if several else 0
-    chart = alt.layer(lines, touch, rules)
+    layers = [lines, touch, rules]
+    if several:
+        layers.append(run_signs(points, list(runs), x, y, scale, key))
+    chart = alt.layer(*layers)
     if pinned:
         height += KEY_ROW * len(pinned) + KEY_ROOM
-        chart = alt.layer(lines, touch, rules, *pinned_layers(pinned, len(runs), x, y, tooltip[:2]))
-        chart = chart.resolve_scale(color="independent", strokeDash="independent")
+        chart = alt.layer(*layers, *pinned_layers(pinned, len(runs), x, y, tooltip[:2]))
+        chart = chart.resolve_scale(color="independent", strokeDash="independent", shape="independent")
     spec = chart.properties(height=height, title=heading).to_dict()
     spec.setdefault("config", {})["legend"] = {"layout": STACKED}
     spec.pop("datasets", None)
@@ -133,6 +140,23 @@ def curve_spec(
     if pinned:
         spec["data"] = {"name": ROWS}
     return spec
+
+
+def run_signs(points: alt.Chart, runs: list[str], x: alt.X, y: alt.Y, colours: alt.Scale, key: alt.Legend) -> alt.Chart:
+    """The layer of the signs that tell the runs apart without their colours; they stand where no other run has one."""
+    apart = SIGN_EVERY // len(runs)
+    signs = alt.Scale(domain=runs, range=list(SIGNS[: len(runs)]))
+    return (
+        points.transform_window(place="row_number()", groupby=["key"])
+        .transform_filter(f"(datum.place - 1) % {SIGN_EVERY} === {apart} * indexof({json.dumps(runs)}, datum.run)")
+        .mark_point(filled=True, size=110, opacity=1)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("run:N", scale=colours, legend=key),
+            shape=alt.Shape("run:N", scale=signs, legend=key),
+        )
+    )
 
 
 def pinned_layers(pinned: tuple[Pinned, ...], runs: int, x: alt.X, y: alt.Y, tooltip: list[alt.Tooltip]) -> list:

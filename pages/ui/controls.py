@@ -149,7 +149,7 @@ def show_notes() -> None:
     if not notes or place is None:
         return
     lines = [
-        t(f"链接中的 `{n.key}={n.value}` 不可用(可取:{n.limits}),已改用默认值。", f"`{n.key}={n.value}` in the link cannot be used (possible: {n.limits}); the default stands instead.")
+        t(f"链接中的 `{n.key}={n.value}` 不可用（可取：{n.limits}），已改用默认值。", f"`{n.key}={n.value}` in the link cannot be used (possible: {n.limits}); the default stands instead.")
         if n.limits
         else t(f"链接中的 `{n.key}` 在本页没有意义，已忽略。", f"`{n.key}` in the link means nothing on this page and was ignored.")
         for n in notes

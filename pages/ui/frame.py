@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.ui import controls, share, turns
 from pages.ui.lessons import GROUPS, LESSONS, Lesson, find
-from pages.ui.text import LANGUAGE_KEY, LANGUAGES, t
+from pages.ui.text import LANGUAGE_KEY, LANGUAGES, speak, t
 
 HOME, GLOSSARY = "pages/home.py", "pages/glossary.py"
 ICON = Path(__file__).with_name("icon.png")
@@ -102,12 +102,11 @@ def choose_language() -> None:
     """From the address, else from the browser; afterwards the switch in the sidebar has it."""
     if LANGUAGE_KEY not in st.session_state:
         asked = st.query_params.get(LANGUAGE_KEY)
-        if asked in LANGUAGES:
-            st.session_state[LANGUAGE_KEY] = asked
-            return
-        st.session_state[LANGUAGE_KEY] = "zh" if (st.context.locale or "").lower().startswith("zh") else "en"
-        if asked is not None:
+        chosen = "zh" if (st.context.locale or "").lower().startswith("zh") else "en"
+        st.session_state[LANGUAGE_KEY] = asked if asked in LANGUAGES else chosen
+        if asked not in (None, *LANGUAGES):
             controls.note(LANGUAGE_KEY, asked, "zh, en")
+    speak(st.session_state[LANGUAGE_KEY])
 
 
 def enter(stem: str) -> Lesson | None:

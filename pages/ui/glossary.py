@@ -163,7 +163,7 @@ FOUNDATIONS = (
     ),
     Entry(
         "overfitting", "过拟合", "overfitting",
-        ("背下了题目，没学会道理。", "It learnt the examples by heart, not the idea."),
+        ("背下了题目，没学会道理。", "It learned the examples by heart, not the idea."),
         ("训练集上的损失继续下降，测试集上的却上升，或两者相差很大。只看训练曲线看不出来。", "The loss keeps falling on the training data while it rises on held-out data, or stays far above. The training curve alone never shows it."),
         r"L_{\text{test}} \gg L_{\text{train}}",
         ("playground", "pooling"),
@@ -188,7 +188,7 @@ CONVOLUTION = (
     Entry(
         "convolution", "卷积", "convolution",
         ("一个小窗口滑过图像，处处做同样的加权求和。", "A small window slides over the picture and takes the same weighted sum everywhere."),
-        ("数学上的卷积先把卷积核转 180° 再求加权和。深度学习里叫“卷积”的其实是不翻转的互相关；权重要学，两者能力相同。", "The convolution of mathematics turns the kernel by 180° before the weighted sum. What deep learning calls by that name is the cross-correlation, without the turn; as weights are learnt, both can do the same."),
+        ("数学上的卷积先把卷积核转 180° 再求加权和。深度学习里叫“卷积”的其实是不翻转的互相关；权重要学，两者能力相同。", "The convolution of mathematics turns the kernel by 180° before the weighted sum. What deep learning calls by that name is the cross-correlation, without the turn; as weights are learned, both can do the same."),
         r"y_{ij} = \sum_{u,v} w_{uv}\, x_{i-u,\,j-v}",
         ("convolution",),
     ),
@@ -202,7 +202,7 @@ CONVOLUTION = (
     Entry(
         "kernel", "卷积核", "kernel",
         ("滑动窗口里的那一小块权重。", "The small patch of weights in the sliding window."),
-        ("一个输入通道上的 $k\\times k$ 个权重，在所有位置共用。网络里它由训练得来，不是人手设计的。", "The $k\\times k$ weights on one input channel, shared by all places. In a network it is learnt, not designed by hand."),
+        ("一个输入通道上的 $k\\times k$ 个权重，在所有位置共用。网络里它由训练得来，不是人手设计的。", "The $k\\times k$ weights on one input channel, shared by all places. In a network it is learned, not designed by hand."),
         r"W \in \mathbb{R}^{k \times k}",
         ("convolution",),
     ),
@@ -314,7 +314,7 @@ CONVOLUTION = (
     Entry(
         "strided_convolution", "步长卷积", "strided convolution",
         ("大步走的卷积，也能缩小。", "A convolution that takes large steps, and so shrinks too."),
-        ("步长大于 1 的卷积，可以代替池化：缩小的方式由训练决定，因此有参数，并且会混合通道。", "A convolution with stride above 1, in place of pooling: how it shrinks is learnt, so it has parameters, and it mixes channels."),
+        ("步长大于 1 的卷积，可以代替池化：缩小的方式由训练决定，因此有参数，并且会混合通道。", "A convolution with stride above 1, in place of pooling: how it shrinks is learned, so it has parameters, and it mixes channels."),
         r"y_{ij} = \sum_{u,v} w_{uv}\, x_{si+u,\;sj+v} + b",
         ("pooling",),
     ),
@@ -328,14 +328,14 @@ CONVOLUTION = (
     Entry(
         "flattening", "展平", "flattening",
         ("把所有特征图排成一长串数。", "Line all maps up as one long row of numbers."),
-        ("只改变形状：$C\\times H\\times W$ 个数变成一个向量，一个数也没变，也没有参数。混合信息的是之后的全连接层。", "A change of shape only: the $C\\times H\\times W$ numbers become one vector, none changes, nothing is learnt. The mixing is done by the fully connected layer after it."),
+        ("只改变形状：$C\\times H\\times W$ 个数变成一个向量，一个数也没变，也没有参数。混合信息的是之后的全连接层。", "A change of shape only: the $C\\times H\\times W$ numbers become one vector, none changes, nothing is learned. The mixing is done by the fully connected layer after it."),
         r"\mathbb{R}^{C \times H \times W} \to \mathbb{R}^{CHW}",
         ("cnn",),
     ),
     Entry(
         "fully_connected_layer", "全连接层", "fully connected layer",
         ("人人相连：每个输出看到所有输入。", "Everyone is connected: each output sees all inputs."),
-        ("学出来的仿射映射：每个输出是所有输入的加权和加偏置。每个位置有自己的权重，所以没有平移等变。", "A learnt affine map: each output is a weighted sum of all inputs plus a bias. Every place has weights of its own, so translation equivariance is gone."),
+        ("学出来的仿射映射：每个输出是所有输入的加权和加偏置。每个位置有自己的权重，所以没有平移等变。", "A learned affine map: each output is a weighted sum of all inputs plus a bias. Every place has weights of its own, so translation equivariance is gone."),
         r"\mathbf{z} = W\mathbf{a} + \mathbf{b}",
         ("cnn",),
     ),

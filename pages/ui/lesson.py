@@ -35,28 +35,38 @@ def columns(picture: int = 2, controls: int = 1) -> tuple:
 
 
 def presets(controls: Controls, choices: Mapping[str, Preset]) -> None:
-    """A button for each preset: it moves every control. The chosen one says why it is there.
+    """The presets in a row: a click moves every control. The chosen one says why it is there.
 
-    Controls that the visit hides or locks stay; a preset that could then move nothing has no button.
+    Controls that the visit hides or locks stay; a preset that could then move nothing is not offered.
     """
-    allowed = controls.access(PRESETS, t("预设按钮", "Presets"))
+    allowed = controls.access(PRESETS, t("预设", "Presets"))
     if allowed == "hide":
         return
-    chosen = current(controls, choices)
-    with st.container(horizontal=True, gap="small"):
-        for name, preset in choices.items():
-            if name != chosen and not moves(controls, preset.config):
-                continue
-            st.button(
-                preset.label,
-                key=f"{controls.stem}_preset_{name}",
-                icon=":material/warning:" if preset.breaks else None,
-                type="primary" if name == chosen else "secondary",
-                disabled=allowed == "lock",
-                on_click=apply,
-                args=(controls, preset.config),
-            )
+    chosen, key = current(controls, choices), f"{controls.stem}_preset"
+    names = {
+        name: f":material/warning: {preset.label}" if preset.breaks else preset.label
+        for name, preset in choices.items()
+        if name == chosen or moves(controls, preset.config)
+    }
+    st.session_state[key] = chosen if chosen in names else None
+    st.pills(
+        t("预设", "Presets"),
+        list(names),
+        format_func=names.get,
+        key=key,
+        label_visibility="collapsed",
+        disabled=allowed == "lock",
+        on_change=choose,
+        args=(controls, choices, key),
+    )
     st.caption((chosen and choices[chosen].why) or t("你自己的设置。", "Your own settings."))  # always: nothing jumps
+
+
+def choose(controls: Controls, choices: Mapping[str, Preset], key: str) -> None:
+    """The callback of the row of presets."""
+    name = st.session_state[key]
+    if name is not None:
+        apply(controls, choices[name].config)
 
 
 def current(controls: Controls, choices: Mapping[str, Preset]) -> str | None:
@@ -109,21 +119,21 @@ def takeaways(*points: str) -> None:
 
 
 def terms(stem: str) -> None:
-    """The words of the lesson; a click on one shows what it means."""
-    entries = glossary.of_lesson(stem)
+    """The words of the lesson in a row; a click on one shows below what it means."""
+    entries = {entry.name: entry for entry in glossary.of_lesson(stem)}
     if not entries:
         return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="terms"):
-        st.markdown(f"**{t('术语', 'Terms')}**")
-        for entry in entries:
-            with st.popover(t(entry.zh, entry.en), type="tertiary"):
-                st.markdown(f"{both_names(entry)}\n\n{meaning(entry)}")
-                st.page_link(
-                    frame.GLOSSARY,
-                    label=t("在术语表中打开", "Open in the glossary"),
-                    icon=":material/menu_book:",
-                    query_params={"term": entry.name},
-                )
+    words = {name: t(entry.zh, entry.en) for name, entry in entries.items()}
+    chosen = st.pills(t("术语", "Terms"), list(words), format_func=words.get, key=f"{stem}_term", persist_state="session")
+    if chosen is not None:
+        with st.container(border=True):
+            st.markdown(f"{both_names(entries[chosen])}\n\n{meaning(entries[chosen])}")
+            st.page_link(
+                frame.GLOSSARY,
+                label=t("在术语表中打开", "Open in the glossary"),
+                icon=":material/menu_book:",
+                query_params={"term": chosen},
+            )
 
 
 def both_names(entry: glossary.Entry) -> str:

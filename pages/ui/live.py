@@ -450,7 +450,7 @@ class Frame:
         if race.diverged:
             names = "" if len(race.runs) == 1 else "(" + ", ".join(term(name) for name in race.diverged) + ")"
             return t(
-                f":red[:material/error: **发散了**{names}:损失已不是有限的数。学习率多半太大；调小后按“重来”。]",
+                f":red[:material/error: **发散了**{names}：损失已不是有限的数。学习率多半太大；调小后按“重来”。]",
                 f":red[:material/error: **Diverged** {names}: the loss is no longer a finite number. The learning rate is probably too high: lower it and press Reset.]",
             )
         if live.replayed is not None:
@@ -466,4 +466,4 @@ class Frame:
             return f":material/restart_alt: {live.message}"
         if live.playing:
             return t("正在训练……", "Training …")
-        return t("按“播放”开始训练(快捷键 P),“单步”走一步(N)。", "Press Play to train (key P), Step for one update (N).") if race.steps == 0 else t("已暂停。", "Paused.")  # fmt: skip
+        return t("按“播放”开始训练（快捷键 P），“单步”走一步（N）。", "Press Play to train (key P), Step for one update (N).") if race.steps == 0 else t("已暂停。", "Paused.")  # fmt: skip

@@ -32,8 +32,10 @@ from pages.ui.text import t, term
 
 COLOURS = dict(zip(POOLINGS, SERIES, strict=False))  # the same as the runs' in the training curves
 WIDTH = 160  # of a column; two stand side by side on a phone
-WINDOW = 136  # side of a window shown with its numbers
+WINDOW = 124  # side of a window shown with its numbers
 TOP = 48  # above the first map of a column: the kind and a line on its numbers
+COLUMN = TOP + 2 * WIDTH + 34  # height of every look's columns, so that nothing below jumps
+SENT = COLUMN - TOP - WIDTH - 60  # side of the map that sends gradients back
 SHIFTED = 122  # of a column of the shift test, which has four
 CHANNELS = 8  # feature maps shown of each stage, four to a figure
 MAP, STEP = 65, 70  # side of a feature map, and from one to the next
@@ -66,7 +68,7 @@ def pooled_maps(image: Tensor, config: PoolingConfig) -> Scene:
     figures = []
     for kind in POOLINGS:
         pooled = pool(image, kind, config.kernel, config.stride)
-        drawn = column(kind, f"{CANVAS}×{CANVAS} → {side}×{side}", TOP + 2 * WIDTH + 34)
+        drawn = column(kind, f"{CANVAS}×{CANVAS} → {side}×{side}", COLUMN)
         drawn.map(f"input_{kind}", image, 1, TOP, WIDTH - 2, scale="gray", high=1.0)
         unread(drawn, config, 1, TOP, WIDTH - 2)
         if kind == "max":
@@ -159,7 +161,7 @@ def one_window(image: Tensor, config: PoolingConfig, row: int, col: int) -> Scen
     x = (WIDTH - WINDOW) / 2
     figures = []
     for kind, rule in zip(POOLINGS, rules(config), strict=True):
-        drawn = column(kind, rule, TOP + 2 * WINDOW + 124)
+        drawn = column(kind, rule, COLUMN)
         drawn.map(f"window_{kind}", values, x, TOP, WINDOW, scale="gray", high=1.0, numbers=True)
         arrow_down(drawn, TOP + WINDOW + 4, 20)
         middle, y = WIDTH / 2, TOP + WINDOW + 28
@@ -197,16 +199,12 @@ def gradient_maps(image: Tensor, config: PoolingConfig) -> Scene:
     for kind in POOLINGS:
         arrived = gradient_route(image, kind, config.kernel, config.stride)
         reached, largest = int((arrived != 0).sum()), float(arrived.max())
-        drawn = column(
-            kind, t(f"到达 {reached} / {CANVAS**2} 格", f"reaches {reached} of {CANVAS**2}"), TOP + WIDTH + 144
-        )
-        small = 84
-        x = (WIDTH - small) / 2
+        drawn = column(kind, t(f"到达 {reached} / {CANVAS**2} 格", f"reaches {reached} of {CANVAS**2}"), COLUMN)
         window = Link("gradient*", 0, 0, config.stride, config.stride, config.kernel, config.kernel)
-        drawn.map(f"sent_{kind}", torch.ones(side, side), x, TOP, small, high=1.0, links=(window,), label=t("送回的梯度", "The gradients sent back"))  # fmt: skip
-        arrow_down(drawn, TOP + small + 3, 24, "#d9660a")
-        drawn.text(t("每格 1", "1 each"), WIDTH / 2 + 12, TOP + small + 21, size=14, ink="orange")
-        y = TOP + small + 32
+        drawn.map(f"sent_{kind}", torch.ones(side, side), (WIDTH - SENT) / 2, TOP, SENT, high=1.0, links=(window,), label=t("送回的梯度", "The gradients sent back"))  # fmt: skip
+        arrow_down(drawn, TOP + SENT + 3, 24, "#d9660a")
+        drawn.text(t("每格 1", "1 each"), WIDTH / 2 + 12, TOP + SENT + 21, size=14, ink="orange")
+        y = TOP + SENT + 32
         drawn.map(f"gradient_{kind}", arrived, 1, y, WIDTH - 2, high=max(1.0, largest))
         unread(drawn, config, 1, y, WIDTH - 2)
         drawn.text(t(f"最大 {largest:.3g}", f"largest {largest:.3g}"), 1, y + WIDTH + 16, size=14, ink="muted")
@@ -228,17 +226,16 @@ def shift_maps(still: Tensor, moved: Tensor, config: PoolingConfig) -> Scene:
         before, after = (
             x if kind is None else pool(x, kind, config.kernel, config.stride).output for x in (still, moved)
         )
-        height = TOP + 2 * SHIFTED + 66
         if kind is None:
-            drawn = Figure(SHIFTED, height).text(t("数字本身", "the digit"), 1, 16, size=15, bold=True)
+            drawn = Figure(SHIFTED, COLUMN).text(t("数字本身", "the digit"), 1, 16, size=15, bold=True)
         else:
-            drawn = column(kind, "", height, SHIFTED)
+            drawn = column(kind, "", COLUMN, SHIFTED)
         drawn.map(f"moved_{kind}", after, 1, TOP, SHIFTED - 2, scale="gray", high=1.0, title=t("移动后", "moved"))
         drawn.map(
-            f"change_{kind}", after - before, 1, TOP + SHIFTED + 24, SHIFTED - 2, high=1.0, title=t("变化", "change")
+            f"change_{kind}", after - before, 1, TOP + SHIFTED + 34, SHIFTED - 2, high=1.0, title=t("变化", "change")
         )
         share = float(relative_change(before, after))
-        drawn.text(f"{share:.0%}", SHIFTED / 2, TOP + 2 * SHIFTED + 54, size=24, bold=True, anchor="middle")
+        drawn.text(f"{share:.0%}", SHIFTED / 2, TOP + 2 * SHIFTED + 76, size=28, bold=True, anchor="middle")
         figures.append(drawn)
     words = t(
         "移动后的数字与三种池化的结果；下面是变化：橙色多了，蓝色少了，百分数是变化的大小。",
@@ -306,7 +303,7 @@ def network_chart(changes: pd.DataFrame, step: int) -> alt.Chart:
         alt.Chart(changes, title=heading(t(f"三个网络，训练 {step} 步后", f"The three networks after {step} steps")))
         .mark_line(point=alt.OverlayMarkDef(size=70), strokeWidth=2.4)
         .encode(
-            x=alt.X("stage:N", title=t("从输入到得分", "from input to scores"), sort=stage_names(), axis=alt.Axis(labelAngle=-35)),
+            x=alt.X("stage:N", title=t("从输入到得分", "from input to scores"), sort=stage_names(), axis=alt.Axis(labelAngle=-35, labelOverlap=False)),
             y=alt.Y("change:Q", title=t("相对变化", "relative change"), axis=alt.Axis(format="%", tickCount=5)),
             color=alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=SERIES[:3]), legend=KEY),
             strokeDash=alt.StrokeDash("kind:N", scale=alt.Scale(domain=kinds, range=DASHES[1:]), legend=KEY),

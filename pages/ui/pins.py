@@ -370,7 +370,7 @@ def overlay(live: Live, metric: Metric) -> Overlay:
         for place, (slot, line) in enumerate(zip(each.slots, each.lines, strict=False)):
             points = line.points.get(metric.name)
             if points is not None and points.steps:
-                label = f"{each.code(place)}  {line_name(live.controls, each, line)}"
+                label = f"{each.code(place)} {line_name(live.controls, each, line)}"
                 drawn.append((charts.Pinned(label, slot, bool(points.low)), each.code(place), points))
     if not drawn:
         return Overlay()

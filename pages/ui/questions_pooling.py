@@ -85,7 +85,7 @@ def questions() -> tuple[Question, ...]:
             lambda runs: read(runs["max"], PLACES),
             lambda runs: t(
                 f"居中 {share_at(runs['max'], 0):.0%}，右移 1 像素 {share_at(runs['max'], 1):.0%}。瞎猜是 10%。",
-                f"Centred {share_at(runs['max'], 0):.0%}, 1 pixel to the right {share_at(runs['max'], 1):.0%}. Guessing gives 10 %.",
+                f"Centred {share_at(runs['max'], 0):.0%}, 1 pixel to the right {share_at(runs['max'], 1):.0%}. Guessing gives 10%.",
             ),
             t(
                 "两次池化容不下几个像素的移动：全连接层按位置认数字。没见过的位置要靠训练数据。",
@@ -122,9 +122,9 @@ def questions() -> tuple[Question, ...]:
 
 def challenges() -> tuple[Challenge, ...]:
     return (
-        Challenge("calm", t("数字 3 右移 1 像素，最大池化图变化不到 10%", "The 3 moves 1 pixel right, its max-pooled map changes by under 10 %"), calm),
-        Challenge("small", t("挪动 ≤ 2 像素的测试数字认出 93%，参数不到 5,000", "Read 93 % of held-out digits shifted by up to 2, with under 5,000 parameters"), small),
-        Challenge("unseen", t("只用居中的数字训练，挪动 ≤ 1 像素的认出 70%", "Train on centred digits only, read 70 % of those shifted by up to 1"), unseen),
+        Challenge("calm", t("数字 3 右移 1 像素，最大池化图变化不到 10%", "The 3 moves 1 pixel right, its max-pooled map changes by under 10%"), calm),
+        Challenge("small", t("挪动 ≤ 2 像素的测试数字认出 93%，参数不到 5,000", "Read 93% of held-out digits shifted by up to 2, with under 5,000 parameters"), small),
+        Challenge("unseen", t("只用居中的数字训练，挪动 ≤ 1 像素的认出 70%", "Train on centred digits only, read 70% of those shifted by up to 1"), unseen),
     )  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def beside(run: Run) -> float:
 def calm(live: Live) -> tuple[bool, str]:
     config = next(iter(live.race.configs.values()))
     change = float(shift_response(picture_of(3, "digit"), "max", config.kernel, config.stride, (1,)))
-    return change < 0.1, t(f"变化 {change:.0%}；要 < 10%", f"changes by {change:.0%}; wanted < 10 %")
+    return change < 0.1, t(f"变化 {change:.0%}；要 < 10%", f"changes by {change:.0%}; wanted < 10%")
 
 
 def small(live: Live) -> tuple[bool, str]:

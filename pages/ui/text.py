@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import streamlit as st
 
 from pages.ui.glossary import BY_NAME, ENTRIES
@@ -10,9 +12,17 @@ LANGUAGES = {"zh": "中文", "en": "English"}
 LANGUAGE_KEY = "lang"
 
 
+_spoken = threading.local()  # a run of a page is a thread; asking the session for every word would cost a tenth of it
+
+
+def speak(language: str) -> None:
+    """The language of this viewer's run, from here on."""
+    _spoken.language = language
+
+
 def language() -> str:
     """The language of this viewer: "zh" or "en"."""
-    return st.session_state.get(LANGUAGE_KEY) or "en"
+    return getattr(_spoken, "language", None) or st.session_state.get(LANGUAGE_KEY) or "en"
 
 
 def t(zh: str, en: str) -> str:

@@ -161,9 +161,9 @@ def test_every_kernel_is_offered():
 
 
 def test_presets_move_the_controls():
-    app = click(open_page(weight="8"), "preset_blind")
+    app = open_page(weight="8").pills(key="convolution_preset").set_value("blind").run()
     assert app.slider(key="convolution_padding").value == 6 and r"\mathbf{4}" in formulas(app)
-    click(app, "preset_edges")
+    app.pills(key="convolution_preset").set_value("edges").run()
     assert r"\mathbf{14}" in formulas(app)
 
 

@@ -286,20 +286,21 @@ def test_presets_and_defaults_leave_hidden_and_locked_controls_alone():
     app = open_page("cnn", cnn_channels="5", cnn_kernel="5", cnn_stride="2", hide="kernel", lock="channels")
     app.button(key="cnn_defaults").click().run()
     assert [setting(app, f"cnn_{name}") for name in ("kernel", "channels", "stride")] == [5, 5, 1]
-    app.button(key="cnn_preset_lenet").click().run()
+    app.pills(key="cnn_preset").set_value("lenet").run()
     assert [setting(app, f"cnn_{name}") for name in ("kernel", "channels")] == [5, 5]
     assert not app.exception
 
 
-def test_presets_can_be_hidden_or_locked_and_useless_ones_are_not_drawn():
-    presets = {key for key in drawn_keys(open_page("cnn")) if "_preset_" in key}
-    assert presets
-    assert presets.isdisjoint(drawn_keys(open_page("cnn", hide="presets")))
+def test_presets_can_be_hidden_or_locked_and_useless_ones_are_not_offered():
+    offered = open_page("cnn").pills(key="cnn_preset").options
+    assert len(offered) > 5
+    hidden = open_page("cnn", hide="presets")
+    assert "cnn_preset" not in {pills.key for pills in hidden.pills}
     locked = open_page("cnn", lock="presets")
-    assert all(locked.button(key=key).disabled for key in presets)
+    assert locked.pills(key="cnn_preset").disabled
     names = [key.removeprefix("cnn_") for key in locked.session_state["settings"]]
-    left = {key for key in drawn_keys(open_page("cnn", lock="~".join(names))) if "_preset_" in key}
-    assert left == {"cnn_preset_default"}  # the one that it stands at
+    left = open_page("cnn", lock="~".join(names)).pills(key="cnn_preset")
+    assert len(left.options) == 1 and left.value == "default"  # the one that it stands at
 
 
 def test_every_panel_control_can_be_locked():
