@@ -7,8 +7,9 @@ import streamlit as st
 from core.architectures import ARCHITECTURES, BlockGeometryError
 from core.cnn import PRESETS, CNNConfig, layers, parameter_count, race, rival
 from core.data.digits import CLASSES, load
-from pages.ui import lesson, scene
+from pages.ui import challenges, lesson, predict, scene
 from pages.ui import pictures_cnn as pictures
+from pages.ui import questions_cnn as asked
 from pages.ui.canvas import canvas
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
@@ -164,7 +165,8 @@ st.caption(ARCHITECTURES[network].source)
 with panel:
     live.panel()
 
-# Check yourself: the questions and challenges of this lesson come here.
+predict.ask(controls, asked.questions())
+challenges.board(controls, live, asked.challenges())
 
 lesson.takeaways(
     t(

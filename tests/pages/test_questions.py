@@ -1,0 +1,45 @@
+"""The questions of every lesson: each experiment runs, and its measurement is an answer that could have been given."""
+
+from importlib import import_module
+
+import pytest
+
+from core.config import Span
+from pages.ui.jobs import Job
+from pages.ui.lessons import LESSONS
+
+QUESTIONS = [
+    pytest.param(question, id=f"{lesson.stem}-{question.name}")
+    for lesson in LESSONS
+    for question in import_module(f"pages.ui.questions_{lesson.stem}").questions()
+]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+def test_every_lesson_asks_and_challenges(lesson):
+    asked = import_module(f"pages.ui.questions_{lesson.stem}")
+    assert 3 <= len(asked.questions()) <= 6
+    assert 2 <= len(asked.challenges()) <= 3
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_answer_is_measured(question):
+    job = None
+    if question.runs:
+        job = Job(question.runs, question.steps, budget=120)  # seconds; the machine of a test may be slow
+        while job.running:
+            job.advance(1.0)
+        assert job.finished
+    runs = job.runs if job else {}
+    answer = question.measure(runs)
+    assert question.shown(runs)
+    if question.options:
+        assert answer in question.options
+    elif question.number:
+        limits = question.number.limits
+        low, high = (limits.low, limits.high) if isinstance(limits, Span) else (min(limits), max(limits))
+        assert low <= answer <= high
+    else:
+        limits = question.line.limits
+        assert all(limits.low <= answer[place] <= limits.high for place in question.line.at)
+    assert question.measure(runs) == answer
