@@ -399,9 +399,9 @@ PRESETS: dict[str, BackpropagationConfig] = {
     "relu": replace(XOR, activation="relu"),
     # These break, each for one reason:
     "local_minimum": replace(XOR, activation="sigmoid", learning_rate=5.0),  # "sigmoid" from another start
-    "zero": replace(XOR, start="zero"),  # every weight's gradient is 0, exactly
+    "zero": replace(XOR, start="zero"),  # tanh(0) = 0: every weight's gradient is 0
     "linear": replace(XOR, activation="identity"),  # two linear layers are one, and no line separates XOR
     "saturated": replace(XOR, activation="sigmoid", learning_rate=5.0, spread=10.0),
-    "dead": replace(XOR, activation="relu", learning_rate=5.0),  # one step, and the output is a ReLU below zero
+    "dead": replace(XOR, activation="relu", learning_rate=5.0),  # the output is thrown below zero and stays there
     "diverging": replace(XOR, activation="identity", learning_rate=5.0),
 }

@@ -33,7 +33,7 @@ WIDTH = 120  # characters of a line
 PIP_NAMES = {"PIL": "Pillow", "sklearn": "scikit-learn"}  # of packages that are imported by another name
 OWN_NAMES = (  # what the last lines of a script or notebook define; no definition that is cut out may have them
     *("config", "configs", "interventions", "run", "runs", "history"),
-    *("name", "record", "metric", "data", "curve", "pyplot"),
+    *("name", "record", "metric", "data", "curve", "pyplot", "by_autograd", "difference"),
 )
 
 Configs = Config | Mapping[str, Config]  # one run, or a race: the configs by name
@@ -69,6 +69,7 @@ def script(
         *collection.sections().values(),
         training(config, tuple(interventions), steps),
         PRINT_RACE if race else PRINT,
+        *([f"# {DERIVED}\n#\n" + indented(CHECK, "#     ")] if has_reference(config) else []),
         "# With matplotlib:\n#\n" + indented(PLOT_RACE if race else PLOT, "#     "),
     ]
     return "\n\n\n".join(parts) + "\n"
@@ -87,6 +88,7 @@ def notebook(
         "imports": import_block(collection.imports, collection.typing),
         **collection.sections(),
         "training": training(config, tuple(interventions), steps),
+        **({"check": f"# {DERIVED}\n{CHECK}"} if has_reference(config) else {}),
         "plot": f"try:\n{indented(plot)}\nexcept ImportError:\n{indented(numbers)}",
     }
     return v4.new_notebook(
@@ -137,6 +139,15 @@ PRINT_RACE = """if __name__ == "__main__":
         for record in run.history:
             print(json.dumps({"run": name, "step": record.step, **record.scores}))"""
 
+DERIVED = "The gradients above are derived by hand. The same run by autograd, as far as rounding errors stay small:"
+
+CHECK = """by_autograd = replay(config.reference(), interventions, 100)
+difference = max(
+    abs(mine.scores["train"]["Loss"] - other.scores["train"]["Loss"])
+    for mine, other in zip(run.history, by_autograd.history)
+)
+print(f"largest difference of the losses: {difference:.1g}")"""
+
 PLOT = """from matplotlib import pyplot
 
 for metric in run.metrics:
@@ -177,6 +188,11 @@ def titled(config: Configs, steps: int, language: Language) -> str:
         "zh": f"{what}，{steps} 步：模型、数据与训练都在这一个文件里",
         "en": f"{what}, {steps} steps: the model, its data and its training in one file",
     }[language]
+
+
+def has_reference(config: Configs) -> bool:
+    """Whether its updates are no autograd's, and the config names a run with updates that are: `config.reference()`."""
+    return hasattr(config, "reference")
 
 
 def explained(language: Language) -> list[str]:

@@ -303,6 +303,8 @@ PRESETS: dict[str, GradientDescentConfig] = {
     "too_fast": GradientDescentConfig(learning_rate=0.105),  # past 2/λ_max = 0.1
     "nesterov_too_fast": GradientDescentConfig(method="nesterov", learning_rate=0.08),  # plain descent still arrives
     "ridge": GradientDescentConfig(surface="saddle", start_y=0.0, learning_rate=0.1),  # no gradient leads off it
-    "trembling": GradientDescentConfig(method="rmsprop", learning_rate=1.0),  # its steps do not shrink with the slope
+    "trembling": GradientDescentConfig(
+        method="rmsprop", learning_rate=1.0
+    ),  # it forgets steep slopes, and its steps grow again
     "noisy": GradientDescentConfig(noise=10.0),
 }

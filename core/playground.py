@@ -142,7 +142,7 @@ def output_count(config: PlaygroundConfig) -> int:
 
 
 def activation_names(config: PlaygroundConfig) -> list[str]:
-    """The activation of each layer, the output last: "softmax" or one of core.neuron's.
+    """The activation of each layer, the output last, which may be "softmax".
 
     The squared error of classes is that of a tanh, with targets −1 and 1.
     """
@@ -220,7 +220,7 @@ def matrices(config: PlaygroundConfig, parameters: Tensor) -> list[Tensor]:
 
 def state_of(config: PlaygroundConfig, parameters: Tensor) -> dict[str, Tensor]:
     """The same as {"weight_1": (neurons, inputs), "bias_1": (neurons,), …}, views of the parameters (P,)."""
-    state = {}
+    state: dict[str, Tensor] = {}
     for number, matrix in enumerate(matrices(config, parameters), start=1):
         state |= {f"weight_{number}": matrix[:, :-1], f"bias_{number}": matrix[:, -1]}
     return state
@@ -342,6 +342,15 @@ class Down(NamedTuple):
     slope_below: Tensor  # f'(z) (inputs, B)
 
 
+class Stretch(NamedTuple):
+    """Neighbouring layers with the same activation, whose slopes are computed at once."""
+
+    slope_into: Callable[[Tensor, Tensor, Tensor], None]
+    net_inputs: Tensor  # (rows, B)
+    activations: Tensor
+    slopes: Tensor
+
+
 class Passes:
     """Forward and backward passes over batches of one size, in buffers that are made once.
 
@@ -360,7 +369,7 @@ class Passes:
             config, parameters, gradient, size, dropout,
         )  # fmt: skip
         self.squared = uses_squared_error(config)
-        self.multiply = torch.mm if parameters.ndim == 1 else torch.bmm
+        self.multiply: Callable[..., Tensor] = torch.mm if parameters.ndim == 1 else torch.bmm
         self.decay = None if config.regularisation == "none" else penalties(config, parameters)
         rows = [units + 1 for units, _ in layer_shapes(config)]  # of each layer, one for the 1 that meets the biases
         shape = (*parameters.shape[:-1], sum(rows), size)
@@ -371,7 +380,7 @@ class Passes:
         names = activation_names(config)
         self._number_the_layers(rows, names, net_inputs, activations, signals, slopes, errors)
         self.stretches = [
-            (SLOPE_INTO[name], *(buffer[..., start:end, :] for buffer in (net_inputs, activations, slopes)))
+            Stretch(SLOPE_INTO[name], *(buffer[..., start:end, :] for buffer in (net_inputs, activations, slopes)))
             for name, start, end in stretches(names if self.squared else names[:-1], rows)
         ]
 
@@ -687,7 +696,7 @@ class PlaygroundLearner:
 @lru_cache(maxsize=64)
 def weight_names(config: PlaygroundConfig) -> dict[str, int]:
     """Where each weight and bias stands among the parameters: "weight_1_1_1" at 0, "weight_1_1_2" at 1, …, "bias_1_1", …"""
-    places = {}
+    places: dict[str, int] = {}
     for number, matrix in enumerate(matrices(config, torch.arange(parameter_count(config))), start=1):
         for neuron, row in enumerate(matrix.tolist(), start=1):
             places |= {f"weight_{number}_{neuron}_{source}": place for source, place in enumerate(row[:-1], start=1)}
@@ -953,6 +962,32 @@ def flattened(config: PlaygroundConfig, state: dict[str, Tensor]) -> Tensor:
 
 # ---- presets ---------------------------------------------------------------------------------------------------------
 
+SPIRAL = PlaygroundConfig(
+    data="spiral", inputs=("x1", "x2", "sin_x1", "sin_x2"), layers=(8, 8), optimizer="adam", learning_rate=0.01
+)
+FEW_POINTS = PlaygroundConfig(
+    noise=0.4, count=200, train_share=0.1, layers=(8, 8), batch_size=0, optimizer="adam", learning_rate=0.02
+)
+DEEP = (8, 8, 8, 8, 8, 8)
+
 PRESETS: dict[str, PlaygroundConfig] = {
     "circle": PlaygroundConfig(),
+    "xor": PlaygroundConfig(data="xor", layers=(8,)),
+    "line": PlaygroundConfig(data="gaussians", noise=0.1, layers=()),  # no hidden layer is needed
+    "squares": PlaygroundConfig(inputs=("x1_squared", "x2_squared"), layers=()),  # nor with the right inputs
+    "moons": PlaygroundConfig(data="moons", noise=0.1, layers=(8,), learning_rate=0.1),
+    "spiral": SPIRAL,
+    "five_blobs": PlaygroundConfig(data="blobs", classes=5, noise=0.1, layers=(8,)),
+    "three_spirals": replace(SPIRAL, data="spirals"),
+    "bumps": PlaygroundConfig(data="multi_gaussian", layers=(8, 8), optimizer="adam", learning_rate=0.01),
+    "deep": PlaygroundConfig(layers=DEEP, activation="relu", initialisation="he"),
+    # and some that go wrong
+    "too_fast": PlaygroundConfig(learning_rate=10.0),  # updates of a twentieth of the weights leap over every valley
+    "diverging": PlaygroundConfig(
+        data="plane", layers=(), batch_size=0, learning_rate=0.2
+    ),  # past 2 over the curvature
+    "deep_sigmoid": PlaygroundConfig(layers=DEEP, activation="sigmoid"),  # ever less gradient arrives below
+    "dead_relus": PlaygroundConfig(layers=(8, 8), activation="relu", learning_rate=3.0),  # a layer dies as a whole
+    "overfitting": FEW_POINTS,  # twenty points, learnt by heart
+    "zeros": PlaygroundConfig(initialisation="zeros"),  # all gradients but the output bias's are 0
 }

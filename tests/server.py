@@ -48,8 +48,8 @@ def serve() -> Iterator[int]:
         process.wait(10)
 
 
-def resident_memory(port: int) -> float:
-    """Resident memory, in MB, of the process that listens on the port."""
+def process_of(port: int) -> Path:
+    """The folder in /proc of the process that listens on the port."""
     wanted = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
@@ -58,13 +58,23 @@ def resident_memory(port: int) -> float:
                 wanted.add(f"socket:[{fields[9]}]")
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            links = {os.readlink(link) for link in (folder / "fd").iterdir()}
+            if wanted & {os.readlink(link) for link in (folder / "fd").iterdir()}:
+                return folder
         except OSError:
             continue
-        if links & wanted:
-            found = re.search(r"VmRSS:\s+(\d+)", (folder / "status").read_text())
-            return int(found[1]) / 1024 if found else float("nan")
-    return float("nan")
+    raise LookupError(f"nobody listens on port {port}")
+
+
+def resident_memory(process: Path) -> float:
+    """Resident memory in MB."""
+    found = re.search(r"VmRSS:\s+(\d+)", (process / "status").read_text())
+    return int(found[1]) / 1024 if found else float("nan")
+
+
+def cpu_seconds(process: Path) -> float:
+    """Processor time used so far, user and system."""
+    user, system = (process / "stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 class Viewer:

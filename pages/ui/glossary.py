@@ -171,7 +171,7 @@ FOUNDATIONS = (
     Entry(
         "accuracy", "准确率", "accuracy",
         ("答对的比例。", "The share of right answers."),
-        ("得分最高的类别恰为正确类别的样本比例。它不可导，所以训练用损失；类别不均衡时它会骗人。", "The share of examples whose highest score is that of the right class. It has no useful gradient, so training uses the loss; with unequal classes it misleads."),
+        ("得分最高的类别恰为正确类别的样本比例。它的导数几乎处处是 0，所以训练用损失；类别不均衡时它会骗人。", "The share of examples whose highest score is that of the right class. Its derivative is 0 almost everywhere, so training uses the loss; with unequal classes it misleads."),
         r"\frac{1}{N}\sum_{n=1}^{N} \big[\arg\max_k z_{nk} = y_n\big]",
         ("playground", "pooling"),
     ),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from pages.ui.text import language, t, term
 from pages.ui.turns import TICK, TURNS
 
 FILM_FRAME = 0.2  # seconds that a replayed step is shown
-DRAWING_SHARE = 0.04  # of the time, at most, goes into redrawing
+DRAWING_SHARE = 0.03  # of the time of this server goes into redrawing curves, and as much into pictures
 LIMIT = 100_000  # steps; more than a minute at full speed for every lesson
 STEP_LIMITS = range(100, 10_000_001)
 SLIDER_WIDTH = 172  # pixels; buttons and sliders stand in one row of a laptop's screen
@@ -155,6 +156,9 @@ class Live:
 
     def _draw(self, frame: Frame) -> None:
         frame.draw()
+        self._draw_pictures()
+
+    def _draw_pictures(self) -> None:
         for picture in self.pictures:
             self._show(*picture)
 
@@ -257,10 +261,11 @@ class Live:
 
     def _scrubber(self) -> None:
         """Drives every picture back to an earlier step, by hand or as a film."""
-        steps, key = self._kept_steps(), self._name("replay")
+        steps = self._kept_steps()
         ready = len(steps) > 1 and not self.playing
         slider, button = st.columns([6, 1], vertical_alignment="bottom")
         options = steps if len(steps) > 1 else [0, 1]
+        key = self._name(f"replay_{options[-1]}")  # with its old key the browser would send its old value again
         at = self.replayed if self.replayed is not None else options[-1]
         st.session_state[key] = max((step for step in options if step <= at), default=options[0])
         slider.select_slider(
@@ -269,6 +274,7 @@ class Live:
             key=key,
             disabled=not ready or self.filming,
             on_change=self._replay,
+            args=(key,),
             help=t(
                 f"每次运行最多保留 {SNAPSHOTS} 个时刻的权重（不超过 {SNAPSHOT_BYTES // 1000:,} kB）；运行变长时隔一个丢一个。",
                 f"Weights are kept at {SNAPSHOTS} moments of a run at most ({SNAPSHOT_BYTES // 1000:,} kB); "
@@ -284,8 +290,8 @@ class Live:
             width="stretch",
         )
 
-    def _replay(self) -> None:
-        step = st.session_state[self._name("replay")]
+    def _replay(self, key: str) -> None:
+        step = st.session_state[key]
         st.session_state[self._name("replayed")] = None if step == self._kept_steps()[-1] else step
 
     def _film(self) -> None:
@@ -314,7 +320,8 @@ class Live:
             self._show_film(frame)
         if not self.playing:
             return
-        race, began, steps_then, drawn, cost = self.race, time.perf_counter(), self.race.steps, 0.0, 0.0
+        race, began, steps_then = self.race, time.perf_counter(), self.race.steps
+        curves, pictures = Allowance(), Allowance()
         while race.steps < self.limit and not race.over:
             speed, made = self.controls.value("speed"), len(race.leader.interventions)
             with TURNS.slice(alive=self._alive):
@@ -328,12 +335,13 @@ class Live:
             if now - began > 1.0:
                 st.session_state[self._name("rate")] = (race.steps - steps_then) / (now - began)
                 began, steps_then = now, race.steps
-            if speed != "full" or now - drawn >= cost / DRAWING_SHARE:
-                self._draw(frame)
-                drawn = time.perf_counter()
-                cost = drawn - now
-            else:
-                self._alive()
+            self._alive()
+            if speed != "full" or curves.due():
+                with curves.spent():
+                    frame.draw()
+            if speed != "full" or pictures.due():
+                with pictures.spent():
+                    self._draw_pictures()
             if speed != "full":
                 self._rest(now + 1 / float(speed))
         st.session_state[self._name("playing")] = False
@@ -347,6 +355,24 @@ class Live:
         while (left := until - time.perf_counter()) > 0:
             time.sleep(min(left, 0.05))
             self._alive()
+
+
+class Allowance:
+    """When something may be drawn again, so that all viewers together spend DRAWING_SHARE of the time on it."""
+
+    def __init__(self):
+        self.next = 0.0
+
+    def due(self) -> bool:
+        return time.perf_counter() >= self.next
+
+    @contextmanager
+    def spent(self) -> Iterator[None]:
+        """Count what is drawn inside, by its processor time: on the clock it also waits for the others."""
+        began = time.thread_time()
+        yield
+        cost = time.thread_time() - began
+        self.next = time.perf_counter() + cost * (TURNS.waiting + 1) / DRAWING_SHARE
 
 
 class Frame:

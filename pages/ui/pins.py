@@ -467,7 +467,7 @@ def bound(live: Live) -> str:
     points = LIMIT * len(live.race.runs) * len(live.race.metrics) * charts.PINNED_POINTS
     kilobytes = math.ceil(points * POINT_BYTES / 1000)
     return t(
-        f"把现在的曲线（留出数据）留在图上作比较。最多 {LIMIT} 个钉；每条曲线最多留 {charts.PINNED_POINTS} 个点，合计不超过 {kilobytes} kB，不留权重。",
+        f"把现在的测试集曲线留在图上作比较。最多 {LIMIT} 个钉；每条曲线最多留 {charts.PINNED_POINTS} 个点，合计不超过 {kilobytes} kB，不留权重。",
         f"Keeps the held-out curve of this run on the chart, to compare. At most {LIMIT} pins, {charts.PINNED_POINTS} points "
         f"a curve, {kilobytes} kB in all; no weights.",
     )
@@ -653,13 +653,13 @@ def html(settings: list[str], numbers: list[str], table: list[Row]) -> str:
 def notes(live: Live) -> list[str]:
     """What the numbers are, what was done for a repetition, and what is not as it should be."""
     pins = pins_of(live.stem)
-    lines = [t("分数：留出数据上的最好值。", "Scores: the best on held-out data.")]
+    lines = [t("分数：测试集上的最好值。", "Scores: the best on held-out data.")]
     if len(live.race.runs) > 1:
         lines[0] += t("步/秒是整场比赛的。", " Steps/s: of the whole race.")
     if any(line.diverged for each in pins for line in each.lines) or live.race.diverged:
         lines[0] += t("✕：发散了。", " ✕: diverged.")
     if any(each.seeds for each in pins):
-        lines.append(t("±：各种子最后分数的平均与标准差（除以 n − 1）。线：平均；带：从最低到最高。", "±: mean and standard deviation (n − 1) of the seeds' last scores. Line: their mean; band: from lowest to highest."))  # fmt: skip
+        lines.append(t("±：各种子最后分数的平均与标准差（除以 n − 1）。线：平均；带：从最低到最高。步/秒只算训练时间。", "±: mean and standard deviation (n − 1) of the seeds' last scores. Line: their mean; band: from lowest to highest. Their steps/s count training time only."))  # fmt: skip
     lines += [repetition_in_words(each) for each in pins if each.seeds]
     for each in pins:
         if not all(is_current(line.config) for line in each.lines):

@@ -17,25 +17,29 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.server import Viewer, resident_memory, serve  # noqa: E402
+from tests.server import Viewer, cpu_seconds, process_of, resident_memory, serve  # noqa: E402
 
 LOOP = """
-import sys; sys.path.insert(0, {root!r})
+import sys, time; sys.path.insert(0, {root!r})
 from importlib import import_module
 from core.training import Race
-from core.config import Config
 module = import_module("core.{lesson}")
-config = next(c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Config) and c is not Config)()
+config = next(iter(module.PRESETS.values()))
 race = Race(module.race(config) if {race} else {{"run": config}})
-race.advance(1.0); steps = race.steps
-race.advance({seconds}); print((race.steps - steps) / {seconds})
+race.advance(1.0)
+steps, wall, cpu = race.steps, time.perf_counter(), time.process_time()
+race.advance({seconds})
+print((race.steps - steps) / (time.perf_counter() - wall), (race.steps - steps) / (time.process_time() - cpu))
 """
+RACES = ("pooling",)  # lessons that train several runs side by side
 
 
-def loop_rate(lesson: str, seconds: float) -> float:
-    """Steps per second of the same loop in a process of its own, without a page."""
-    code = LOOP.format(root=str(ROOT), lesson=lesson, seconds=seconds, race=lesson == "pooling")
-    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+def loop_rates(lesson: str, seconds: float) -> tuple[float, float]:
+    """Steps per second, and per second of processor time, of the same loop in a process of its own, without a page."""
+    code = LOOP.format(root=str(ROOT), lesson=lesson, seconds=seconds, race=lesson in RACES)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    wall, cpu = map(float, done.stdout.split())
+    return wall, cpu
 
 
 async def open_all(port: int, lesson: str, count: int) -> tuple[list[Viewer], list[float]]:
@@ -43,14 +47,15 @@ async def open_all(port: int, lesson: str, count: int) -> tuple[list[Viewer], li
     return viewers, list(await asyncio.gather(*(viewer.open() for viewer in viewers)))
 
 
-async def train(viewers: list[Viewer], lesson: str, seconds: float) -> list[float]:
-    """Steps per second of every viewer while all train."""
+async def train(viewers: list[Viewer], lesson: str, seconds: float, process: Path) -> tuple[list[float], float]:
+    """Steps per second of every viewer while all train, and steps of all per second of the server's processor time."""
     await asyncio.gather(*(viewer.press(f"{lesson}_play") for viewer in viewers))
     await asyncio.sleep(2)
-    before, began = [viewer.steps for viewer in viewers], time.perf_counter()
+    before, began, cpu = [viewer.steps for viewer in viewers], time.perf_counter(), cpu_seconds(process)
     await asyncio.sleep(seconds)
-    elapsed = time.perf_counter() - began
-    return [(viewer.steps - steps) / elapsed for viewer, steps in zip(viewers, before, strict=True)]
+    elapsed, used = time.perf_counter() - began, cpu_seconds(process) - cpu
+    made = [viewer.steps - steps for viewer, steps in zip(viewers, before, strict=True)]
+    return [steps / elapsed for steps in made], sum(made) / used
 
 
 def p95(values: list[float]) -> float:
@@ -59,31 +64,33 @@ def p95(values: list[float]) -> float:
 
 async def main(lesson: str, slider: str, crowds: list[int], seconds: float) -> None:
     with serve() as port:
-        cold, _ = await open_all(port, lesson, 1)
+        process = process_of(port)
+        [viewer], _ = await open_all(port, lesson, 1)
         await asyncio.sleep(1)
-        first = resident_memory(port)
-        resting = [await cold[0].slide(f"{lesson}_{slider}", value) for value in (5, 3) * 5]
+        first = resident_memory(process)
+        resting = [await viewer.slide(f"{lesson}_{slider}", value) for value in (5, 3) * 5]
+        await viewer.__aexit__()
         print(f"memory with one viewer {first:.0f} MB (target ≤ 450); slider at rest p95 {p95(resting):.3f} s (≤ 0.1)")
-        for viewer in cold:
-            await viewer.__aexit__()
         for count in crowds:
-            alone = loop_rate(lesson, seconds)
-            before = resident_memory(port)
+            before = loop_rates(lesson, seconds / 2)
+            memory = resident_memory(process)
             viewers, opened = await open_all(port, lesson, count)
-            rates = await train(viewers, lesson, seconds)
+            rates, per_cpu = await train(viewers, lesson, seconds, process)
             sliders = [await viewer.slide(f"{lesson}_{slider}", 5) for viewer in viewers[: max(1, count // 3)]]
             pauses = [await viewer.press(f"{lesson}_play") for viewer in viewers]
-            memory = (resident_memory(port) - before) / count
+            each = (resident_memory(process) - memory) / count
             errors = {error for viewer in viewers for error in viewer.errors}
             for viewer in viewers:
                 await viewer.__aexit__()
-            again = loop_rate(lesson, seconds)
-            ratio = sum(rates) / ((alone + again) / 2)
+            after = loop_rates(lesson, seconds / 2)
+            wall, cpu = ((a + b) / 2 for a, b in zip(before, after, strict=True))
             print(
-                f"{count:3} viewers: total {ratio:.2f} of the loop alone (loop before/after {alone:.0f}/{again:.0f}), "
-                f"slowest/median {min(rates) / statistics.median(rates):.2f}, opening max {max(opened):.2f} s, "
-                f"slider p95 {p95(sliders):.2f} s, pause p95 {p95(pauses):.2f} s, {memory:+.1f} MB each, "
-                f"frames/s {sum(v.charts for v in viewers) / count:.0f} in all, errors {errors or 'none'}"
+                f"{count:3} viewers: {sum(rates) / wall:.2f} of the loop alone by the clock (before/after "
+                f"{before[0]:.0f}/{after[0]:.0f}), {per_cpu / cpu:.2f} by processor time; "
+                f"slowest/median {min(rates) / statistics.median(rates):.2f}; opening max {max(opened):.2f} s (≤ 1); "
+                f"slider p95 {p95(sliders):.2f} s (≤ 0.3); pause p95 {p95(pauses):.2f} s (≤ 0.3); "
+                f"{each:+.1f} MB each (≤ 4); errors {errors or 'none'}",
+                flush=True,
             )
 
 

@@ -693,6 +693,24 @@ def test_a_lessons_script_is_clean(lesson):
         assert "PRESETS" not in text and "def race" not in text
 
 
+@every_lesson
+def test_what_is_derived_by_hand_agrees_with_autograd(lesson, capsys):
+    """For every lesson whose config has a `reference`: the check in its script, and over each of the first 100 steps."""
+    for config in [each for each in presets(LESSONS[lesson]).values() if hasattr(each, "reference")][:3]:
+        text = script(config, halving(config), 100)
+        check = [line[6:] for line in text[text.index("#     by_autograd = ") :].split("\n\n")[0].splitlines()]
+        left = run_text(text + "\n\n" + "\n".join(check))
+        assert left["by_autograd"].steps == left["run"].steps == 100 and left["difference"] < 1e-4
+        assert left["by_autograd"].config != config
+        book = run_cells(notebook(config, halving(config), 100))
+        assert book["difference"] == left["difference"]
+        for mine, other in zip(left["run"].history, left["by_autograd"].history, strict=True):
+            for part in mine.scores:
+                for name, value in mine.scores[part].items():
+                    assert value == pytest.approx(other.scores[part][name], abs=1e-4)
+        assert "largest difference" in capsys.readouterr().out
+
+
 # Weights and curves
 
 

@@ -350,12 +350,11 @@ def test_a_saturated_sigmoid_has_hardly_a_gradient_and_cross_entropy_rescues_it(
 
 
 def test_saturation_counts_points():
-    config = NeuronConfig(weight_1=5.0, weight_2=5.0, bias=-5.0, data="or_gate", noise=0.0)  # z = −5, 0, 0, 5
+    config = NeuronConfig(weight_1=5.0, weight_2=3.0, bias=-5.0, data="or_gate", noise=0.0)  # z = −5, −2, 0, 3
+    slopes = [1 / (2 + 2 * math.cosh(z)) for z in (-5, -2, 0, 3)]
+    assert [each < 0.25 * SATURATED for each in slopes] == [True, False, False, False]
     found = saturation(config, initial_state(config))
-    edge = 0.25 * SATURATED
-    assert torch.sigmoid(torch.tensor(5.0)) * torch.sigmoid(torch.tensor(-5.0)) < edge
-    assert (found.saturated, found.dead) == (0.5, 0.0)
-    assert found.slope == pytest.approx((0.25 + 0.006648) / 2, rel=1e-3)
+    assert (found.saturated, found.dead, found.slope) == (0.25, 0.0, pytest.approx(sum(slopes) / 4))
     relu = saturation(replace(config, activation="relu"), initial_state(config))
     assert (relu.saturated, relu.dead, relu.slope) == (0.75, 0.75, 0.25)  # at 0 the slope is taken as 0
 

@@ -140,7 +140,7 @@ def test_the_circle():
     radius = points.norm(dim=1)
     inner, outer = radius[targets == 1], radius[targets == 0]
     assert len(inner) == len(outer) == 1_000
-    assert inner.max() <= 2.5 and 3.5 <= outer.min() and outer.max() <= 5.001
+    assert inner.max() <= 2.5 and outer.min() >= 3.5 and outer.max() <= 5.001
     assert inner.mean().item() == pytest.approx(1.25, abs=0.06)  # even in the radius, not over the area
     noisy, classes = everything("circle", 4_000, 0.5)
     assert 0.1 < ((noisy.norm(dim=1) < 2.5).long() != classes).double().mean() < 0.5
