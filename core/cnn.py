@@ -238,9 +238,9 @@ class DigitsLearner:
 
 @lru_cache
 def measured_sample(data: str) -> Tensor:
-    """Indices of as many training digits as there are held-out ones, with the same share of every class."""
+    """Indices of half as many training digits as there are held-out ones, with the same share of every class."""
     digits = load(data)
-    share = len(digits.test_labels) / len(digits.train_labels)
+    share = len(digits.test_labels) / len(digits.train_labels) / 2
     return stratified_split(digits.train_labels, share, SAMPLE_SEED)[1]
 
 

@@ -111,11 +111,13 @@ def check_own_points(config: PlaygroundConfig) -> None:
     numbers = config.points
     used = config.data in (OWN_CLASSES, OWN_VALUES)
     if not isinstance(numbers, tuple) or len(numbers) % 3 or not 2 * used <= len(numbers) // 3 <= OWN_POINTS:
-        raise SettingError("points", numbers, (f"2–{OWN_POINTS:,} times x₁, x₂ and class or value",))
+        found = len(numbers) / 3 if isinstance(numbers, tuple) else numbers
+        raise SettingError("points", found, (f"2–{OWN_POINTS:,} times x₁, x₂ and class or value",))
     if numbers:
         check("points", numbers[0::3] + numbers[1::3], Span(-EDGE, EDGE, 0.1))
     if used:
-        check("points", numbers[2::3], Span(-1.0, 1.0) if is_regression(config) else tuple(map(float, range(5))))
+        classes = (*map(float, range(5)), *range(5))
+        check("points", numbers[2::3], Span(-1.0, 1.0) if is_regression(config) else classes)
 
 
 def is_regression(config: PlaygroundConfig) -> bool:
@@ -255,7 +257,7 @@ ONE = torch.ones(())
 
 
 def relu_into(z: Tensor, out: Tensor) -> None:
-    torch.clamp(z, min=0, out=out)
+    torch.clamp_min(z, 0, out=out)
 
 
 def leaky_relu_into(z: Tensor, out: Tensor) -> None:
@@ -377,24 +379,32 @@ class Passes:
         self.masks = torch.ones_like(activations) if dropout else None  # those of the output stay 1
         signals = torch.ones_like(activations) if dropout else activations
         self.all_slopes, self.hidden_rows = slopes, sum(rows[:-1])
-        names = activation_names(config)
-        self._number_the_layers(rows, names, net_inputs, activations, signals, slopes, errors)
-        self.stretches = [
-            Stretch(SLOPE_INTO[name], *(buffer[..., start:end, :] for buffer in (net_inputs, activations, slopes)))
-            for name, start, end in stretches(names if self.squared else names[:-1], rows)
-        ]
+        self._cut(rows, net_inputs, activations, signals, slopes, errors)
+        self.share = torch.tensor(1 / size, dtype=parameters.dtype)
+        self.half_share, self.shares = self.share / 2, self.share.repeat(size)
+        self.margin = torch.empty_like(self.net_output)
 
-    def _number_the_layers(
-        self, rows: list[int], names: list[str],
+    def _cut(
+        self, rows: list[int],
         net_inputs: Tensor, activations: Tensor, signals: Tensor, slopes: Tensor, errors: Tensor,
     ) -> None:  # fmt: skip
-        """The parts of the buffers that belong to each layer, in the order of the passes."""
+        """Cut the buffers into layers, and put these in the order of the passes."""
         z, a, slope, error, kept = (
             [layer[..., :-1, :] for layer in buffer.split(rows, -2)]
             for buffer in (net_inputs, activations, slopes, errors, signals)
         )
         signal = signals.split(rows, -2)
         mask = [None] * len(rows) if self.masks is None else [m[..., :-1, :] for m in self.masks.split(rows, -2)]
+        names = activation_names(self.config)
+        sloped = names if self.squared else names[:-1]
+        if self.parameters.ndim == 1:
+            self.stretches = [
+                Stretch(SLOPE_INTO[name], net_inputs[start:end], activations[start:end], slopes[start:end])
+                for name, start, end in stretches(sloped, rows)
+            ]
+        else:  # a batched product into a part of a buffer takes several times as long
+            z, error = ([layer.contiguous() for layer in layers] for layers in (z, error))
+            self.stretches = [Stretch(SLOPE_INTO[name], z[i], a[i], slope[i]) for i, name in enumerate(sloped)]
         matrix, gradient = matrices(self.config, self.parameters), matrices(self.config, self.gradient)
         self.up = [
             Up(matrix[i], z[i], ACTIVATE_INTO[name], a[i], mask[i], kept[i], signal[i]) for i, name in enumerate(names)
@@ -406,8 +416,6 @@ class Passes:
         self.first_error, self.first_gradient = error[0], gradient[0]
         self.net_output, self.output, self.error, self.output_slope = z[-1], a[-1], error[-1], slope[-1]
         self.flat_error = self.error.flatten(-2)
-        self.share = torch.tensor(1 / self.size, dtype=errors.dtype)
-        self.half_share = self.share / 2
 
     def __reduce__(self):
         """Views of a buffer are none after pickling: the buffers are made anew."""
@@ -433,7 +441,15 @@ class Passes:
         torch.sub(self.output, targets, out=self.error)
         if self.squared:
             return torch.linalg.vecdot(self.flat_error, self.flat_error).mul_(self.half_share)  # Σ ½(a − y)² / B
-        return cross_entropy(self.net_output, targets).mean(-1)
+        return torch.linalg.vecdot(self.cross_entropy(targets), self.shares)
+
+    def cross_entropy(self, targets: Tensor) -> Tensor:
+        """−log of the probability of each point's class (B,), of z and not of a = f(z), which rounds to 0 or 1."""
+        z = self.net_output
+        if z.shape[-2] > 1:
+            return z.logsumexp(-2) - (z * targets).sum(-2)
+        torch.addcmul(z, z, targets, value=-2, out=self.margin)  # (1 − 2y) z
+        return F.softplus(self.margin).flatten(-2)
 
     def backward(self, inputs: Tensor) -> None:
         """Fill `gradient`, after a forward pass; the inputs are the same, turned: (B, features + 1)."""
@@ -478,16 +494,6 @@ def penalties(config: PlaygroundConfig, like: Tensor) -> Tensor:
     return factors
 
 
-def cross_entropy(net_output: Tensor, targets: Tensor) -> Tensor:
-    """−log of the probability of the right class (…, B), from net inputs (…, outputs, B) and 0/1 targets.
-
-    Of z and not of a = f(z), which rounds to 0 or 1 where it is sure.
-    """
-    if net_output.shape[-2] == 1:
-        return F.softplus(torch.addcmul(net_output, net_output, targets, value=-2)).squeeze(-2)  # of (1 − 2y) z
-    return net_output.logsumexp(-2) - (net_output * targets).sum(-2)
-
-
 # ---- the same by autograd --------------------------------------------------------------------------------------------
 
 
@@ -502,24 +508,25 @@ def loss_by_autograd(
         targets: (outputs, B), as of `desired`.
         masks: of dropout, (neurons, B) for each hidden layer; none without.
     """
-    signal, penalty = inputs.T, torch.zeros(())
-    names = activation_names(config)
-    for number, matrix in enumerate(matrices(config, parameters)):
-        weights, bias = matrix[:, :-1], matrix[:, -1]
-        z = F.linear(signal, weights, bias)  # (B, neurons)
-        signal = (
-            z if names[number] in ("softmax", "sigmoid") and number == len(names) - 1 else activate(z, names[number])
-        )
-        if masks and number < len(masks):
-            signal = signal * masks[number].T
-        penalty = penalty + (weights**2 / 2 if config.regularisation == "l2" else weights.abs()).sum()
+    *hidden, output = matrices(config, parameters)
+    *names, output_name = activation_names(config)
+    signal = inputs.T  # (B, features): torch's layers want the batch first
+    for number, (matrix, name) in enumerate(zip(hidden, names, strict=True)):
+        signal = activate(F.linear(signal, matrix[:, :-1], matrix[:, -1]), name)
+        signal = signal * masks[number].T if masks else signal
+    z = F.linear(signal, output[:, :-1], output[:, -1])  # (B, outputs)
     if uses_squared_error(config):
-        loss = F.mse_loss(signal, targets.T, reduction="sum") / 2 / len(signal)
-    elif output_count(config) == 1:
-        loss = F.binary_cross_entropy_with_logits(signal, targets.T)
+        loss = F.mse_loss(activate(z, output_name), targets.T, reduction="sum") / 2 / len(z)
+    elif output_name == "sigmoid":
+        loss = F.binary_cross_entropy_with_logits(z, targets.T)
     else:
-        loss = F.cross_entropy(signal, targets.T)
-    return loss if config.regularisation == "none" else loss + config.penalty * penalty
+        loss = F.cross_entropy(z, targets.T)
+    weights = [matrix[:, :-1] for matrix in (*hidden, output)]
+    if config.regularisation == "l1":
+        loss = loss + config.penalty * torch.stack([weight.abs().sum() for weight in weights]).sum()
+    if config.regularisation == "l2":
+        loss = loss + config.penalty / 2 * torch.stack([weight.square().sum() for weight in weights]).sum()
+    return loss
 
 
 # ---- learning --------------------------------------------------------------------------------------------------------
@@ -599,7 +606,7 @@ class PlaygroundLearner:
         self.train = batch_of(config, points.train_inputs, points.train_targets)
         self.test = batch_of(config, points.test_inputs, points.test_targets)
         self.parameters = draw_parameters(config, generator)
-        self.before = self.parameters.clone()  # the last update
+        self.before, self.rate = self.parameters.clone(), 0.0  # of the last update
         self.optimizer = Optimizer(config.optimizer, [self.parameters])
         self.batches = Batches(self.train, config.batch_size, generator)
         self.passes = Passes(
@@ -631,10 +638,11 @@ class PlaygroundLearner:
                 passes.backward(batch.turned)
                 if passes.decay is not None:
                     loss = loss + passes.penalty()
-            self.before.copy_(self.parameters)
             if self.config.optimizer == "sgd":
-                self.parameters.sub_(passes.gradient, alpha=learning_rate)  # as the optimizer's, in a tenth of its time
+                self.rate = learning_rate
+                self.parameters.sub_(passes.gradient, alpha=learning_rate)  # the optimizer would take ten times as long
             else:
+                self.before.copy_(self.parameters)
                 self.optimizer.step([passes.gradient], learning_rate)
             return loss.item()
 
@@ -658,7 +666,7 @@ class PlaygroundLearner:
     def scores(self, passes: Passes, part: Batch) -> dict[str, float]:
         found = {LOSS.name: passes.forward(part.inputs, part.targets).item()}
         if ACCURACY in self.metrics:
-            found[ACCURACY.name] = rightly_told(passes.net_output, part.targets).float().mean().item()
+            found[ACCURACY.name] = rightly_told(passes.net_output, part.targets).sum().item() / passes.size
         return found
 
     def diagnostics(self) -> dict[str, float]:
@@ -667,8 +675,9 @@ class PlaygroundLearner:
         The update-to-weight ratio is that of the last update's length to the weights', biases included; 0 before it.
         """
         self.train_passes.backward(self.train.turned)
-        change, length = (self.parameters - self.before).norm().item(), self.parameters.norm().item()
-        ratio = {UPDATE_RATIO.name: change / length if length else 0.0}
+        change = self.rate * self.passes.gradient if self.config.optimizer == "sgd" else self.parameters - self.before
+        moved, length = (torch.linalg.vector_norm(each).item() for each in (change, self.parameters))
+        ratio = {UPDATE_RATIO.name: moved / length if length else 0.0}
         norms = {gradient_metric(i).name: norm for i, norm in enumerate(self.probe.gradient_norms(), start=1)}
         dead = {DEAD_UNITS.name: self.probe.dead_share()} if self.config.layers else {}
         return norms | dead | ratio
@@ -770,6 +779,7 @@ class Ensemble:
         )
         every = [torch.cat([learner.train.inputs, learner.train.targets]) for learner in self.learners]
         whole = batches.size == len(batches.table)
+        self.rows = [len(self.config.inputs) + 1, output_count(self.config)]
         self.dealt = torch.stack(every)[None] if whole else batches.dealt.new_zeros(0)  # (batches, K, rows, B)
         self.whole, self.at, self.steps = whole, 0, 0
         self.diverged = [False] * len(configs)
@@ -787,7 +797,10 @@ class Ensemble:
             if passes.decay is not None:
                 loss = loss + passes.penalty()
             self.before.copy_(self.parameters)
-            self.optimizer.step([passes.gradient], learning_rate)
+            if self.config.optimizer == "sgd":
+                self.parameters.sub_(passes.gradient, alpha=learning_rate)
+            else:
+                self.optimizer.step([passes.gradient], learning_rate)
             return loss.tolist()
 
     def next(self) -> Batch:
@@ -799,7 +812,7 @@ class Ensemble:
             self.at = 0
         part = self.dealt[0 if self.whole else self.at]
         self.at += 1
-        inputs, targets = part.split([len(self.config.inputs) + 1, output_count(self.config)], 1)
+        inputs, targets = part.split(self.rows, 1)
         return Batch(inputs, inputs.mT, targets)
 
     def step(self) -> None:
@@ -822,6 +835,8 @@ class Ensemble:
             if not self.diverged[number]:
                 learner.parameters.copy_(self.parameters[number])
                 learner.before.copy_(self.before[number])
+                learner.passes.gradient.copy_(self.passes.gradient[number])
+                learner.rate = self.config.learning_rate if self.steps else 0.0
                 self.histories[number].append(Record(self.steps, learner.evaluate()))
 
     def states(self) -> list[dict[str, Tensor]]:
@@ -866,12 +881,14 @@ def grid_features(inputs: tuple[str, ...], side: int) -> Tensor:
 @torch.no_grad()
 def layer_outputs(config: PlaygroundConfig, state: dict[str, Tensor], seen: Tensor) -> list[Tensor]:
     """The activations (neurons, N) of each layer, the output last, for inputs (features, N)."""
-    outputs, signal = [], seen
-    for number, name in enumerate(activation_names(config), start=1):
+    widths = [units for units, _ in layer_shapes(config)]
+    outputs = seen.new_empty(sum(widths), seen.shape[1]).split(widths)  # at once: large pieces of memory cost time
+    signal = seen
+    for number, (name, output) in enumerate(zip(activation_names(config), outputs, strict=True), start=1):
         z = torch.addmm(state[f"bias_{number}"][:, None], state[f"weight_{number}"], signal)
-        signal = z.softmax(0) if name == "softmax" else activate(z, name)
-        outputs.append(signal)
-    return outputs
+        ACTIVATE_INTO[name](z, out=output)
+        signal = output
+    return list(outputs)
 
 
 def input_maps(config: PlaygroundConfig, side: int) -> Tensor:

@@ -18,7 +18,7 @@ from core.config import Config, check, limits_of
 
 torch.set_num_threads(1)  # two threads gain nothing at these sizes and lose a lot when the other core is busy
 
-DENSE_STEPS = 16  # every one of the first steps is evaluated, then ever fewer …
+DENSE_STEPS = 10  # so many of the first steps are evaluated, then ever fewer …
 SPARSEST = 64  # … but never less than one step in so many
 SNAPSHOTS = 48  # kept per run; when they are full every second one goes
 SNAPSHOT_BYTES = 1_000_000  # and never more than this in total, unless four are more
@@ -227,7 +227,7 @@ class Race:
 
 
 def is_due(step: int) -> bool:
-    """Whether a step is evaluated: all at first, then eight for each doubling, then one in SPARSEST."""
+    """Whether a step is evaluated: all at first, then five for each doubling, then one in SPARSEST."""
     interval = 1
     while interval * DENSE_STEPS <= step and interval < SPARSEST:
         interval *= 2

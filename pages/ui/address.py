@@ -34,7 +34,8 @@ def decode(text: str, default: Any, limits: Limits | None) -> Any:
             raise ValueError(text)
         return text == "1"
     if isinstance(default, tuple):
-        kind = "" if isinstance(limits, tuple) else 0 if isinstance(limits, range) else 0.0
+        own = default[0] if default and limits is None else 0.0
+        kind = "" if isinstance(limits, tuple) else 0 if isinstance(limits, range) else own
         return tuple(decode(item, kind, limits) for item in text.split(LISTED)) if text else ()
     return type(default)(text)
 

@@ -197,7 +197,7 @@ class Controls:
     """The controls of one lesson: a field of its config, one key, one widget."""
 
     def __init__(self, stem: str, defaults: Config):
-        self.stem, self.default_config = stem, defaults
+        self.stem, self.default_config, self.settings = stem, defaults, settings()
         self.limits = limits_of(type(defaults))
         self.defaults = {self.key(field.name): getattr(defaults, field.name) for field in fields(defaults)}
         st.session_state.setdefault(DEFAULTS, {}).update(self.defaults)
@@ -207,12 +207,12 @@ class Controls:
     def _load(self, field: str) -> bool:
         """Bring a setting up to date with its widget, which may be drawn later; whether it comes from the address."""
         key = self.key(field)
-        if key not in settings():
-            settings()[key] = read_address(key, self.defaults[key], self.limits.get(field))
+        if key not in self.settings:
+            self.settings[key] = read_address(key, self.defaults[key], self.limits.get(field))
             return True
         moved = st.session_state.get(key)
         if moved is not None:
-            settings()[key] = moved
+            self.settings[key] = moved
         return False
 
     def _drop_what_the_config_refuses(self, from_address: set[str]) -> None:
@@ -223,11 +223,11 @@ class Controls:
                 return
             except SettingError as error:
                 key = self.key(error.field)
-                if settings().get(key) == self.defaults.get(key):
+                if self.settings.get(key) == self.defaults.get(key):
                     return
                 if error.field in from_address:
-                    note(key, encode(settings()[key]), describe(error.limits))
-                settings()[key] = self.defaults[key]
+                    note(key, encode(self.settings[key]), describe(error.limits))
+                self.settings[key] = self.defaults[key]
             except ValueError:
                 return  # each value is good, they do not go together: the page says so where it shows
 
@@ -241,11 +241,11 @@ class Controls:
             self.limits[field] = limits
         self.defaults[key] = st.session_state[DEFAULTS][key] = default
         self._load(field)
-        return settings()[key]
+        return self.settings[key]
 
     def value(self, field: str) -> Any:
         """The current value of a field, drawn or not."""
-        return settings()[self.key(field)]
+        return self.settings[self.key(field)]
 
     def slider(self, field: str, label: str, help: str | None = None, format: str | None = None) -> Any:
         """A slider between the limits of the field: whole numbers for a range, reals for a Span."""
@@ -303,17 +303,17 @@ class Controls:
         key, allowed = self.key(field), self.access(field, label)
         worded(self.stem)[field] = label, options.get("format_func")
         if allowed == "hide":
-            return settings()[key]
+            return self.settings[key]
         if key not in st.session_state:
-            st.session_state[key] = settings()[key]
+            st.session_state[key] = self.settings[key]
         value = widget(label, key=key, disabled=allowed == "lock", **options)
-        settings()[key] = value if value is not None else settings()[key]
-        return settings()[key]
+        self.settings[key] = value if value is not None else self.settings[key]
+        return self.settings[key]
 
     def config(self) -> Config:
         """The config that the controls describe; ValueError where they do not go together."""
         return type(self.default_config)(
-            **{field.name: settings()[self.key(field.name)] for field in fields(self.default_config)}
+            **{field.name: self.settings[self.key(field.name)] for field in fields(self.default_config)}
         )
 
     def reset(self) -> None:

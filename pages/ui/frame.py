@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from pathlib import Path
 
 import streamlit as st
@@ -13,6 +14,7 @@ from pages.ui.text import LANGUAGE_KEY, LANGUAGES, speak, t
 
 HOME, GLOSSARY = "pages/home.py", "pages/glossary.py"
 ICON = Path(__file__).with_name("icon.png")
+frozen = 0  # modules when the garbage collector last let go of what they hold
 FRAMED = "framed"  # set by the entrypoint for the page that it runs
 
 STYLE = """
@@ -48,6 +50,7 @@ def run() -> None:
     with turns.TURNS.drawing():
         page.run()
     controls.publish()
+    freeze()
 
 
 def begin() -> st.Page:
@@ -134,9 +137,9 @@ def enter(stem: str) -> Lesson | None:
 
 
 def freeze() -> None:
-    """Take what the imports allocated out of the garbage collector's sight."""
-    gc.collect()
-    gc.freeze()
-
-
-freeze()
+    """Take what new imports have allocated out of the garbage collector's sight: it would walk it again and again."""
+    global frozen
+    if len(sys.modules) != frozen:
+        gc.collect()
+        gc.freeze()
+        frozen = len(sys.modules)

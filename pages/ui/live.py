@@ -24,7 +24,7 @@ from pages.ui.text import language, t, term
 from pages.ui.turns import TICK, TURNS
 
 FILM_FRAME = 0.2  # seconds that a replayed step is shown
-DRAWING_SHARE = 0.03  # of the time of this server goes into redrawing curves, and as much into pictures
+CURVES_SHARE, PICTURES_SHARE = 0.03, 0.02  # of the time of this server, at most, that goes into redrawing them
 LIMIT = 100_000  # steps; more than a minute at full speed for every lesson
 STEP_LIMITS = range(100, 10_000_001)
 SLIDER_WIDTH = 172  # pixels; buttons and sliders stand in one row of a laptop's screen
@@ -312,8 +312,11 @@ class Live:
 
     def _tick(self) -> None:
         """The fragment: draws, and while playing trains until a click, the limit or divergence ends it."""
-        frame = Frame(self)
-        self._draw(frame)
+        frame, curves, pictures = Frame(self), Allowance(CURVES_SHARE), Allowance(PICTURES_SHARE)
+        with curves.spent():
+            frame.draw()
+        with pictures.spent():
+            self._draw_pictures()
         if st.session_state.pop(self._name("only_draw"), False):
             return
         if self.filming:
@@ -321,7 +324,6 @@ class Live:
         if not self.playing:
             return
         race, began, steps_then = self.race, time.perf_counter(), self.race.steps
-        curves, pictures = Allowance(), Allowance()
         while race.steps < self.limit and not race.over:
             speed, made = self.controls.value("speed"), len(race.leader.interventions)
             with TURNS.slice(alive=self._alive):
@@ -358,10 +360,10 @@ class Live:
 
 
 class Allowance:
-    """When something may be drawn again, so that all viewers together spend DRAWING_SHARE of the time on it."""
+    """When something may be drawn again, so that all viewers together spend a `share` of the time on it."""
 
-    def __init__(self):
-        self.next = 0.0
+    def __init__(self, share: float):
+        self.share, self.next = share, 0.0
 
     def due(self) -> bool:
         return time.perf_counter() >= self.next
@@ -372,7 +374,7 @@ class Allowance:
         began = time.thread_time()
         yield
         cost = time.thread_time() - began
-        self.next = time.perf_counter() + cost * (TURNS.waiting + 1) / DRAWING_SHARE
+        self.next = time.perf_counter() + cost * (TURNS.waiting + 1) / self.share
 
 
 class Frame:

@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from pages.ui.turns import CROWDED_SLICE, SLICE  # noqa: E402
 from tests.server import Viewer, cpu_seconds, process_of, resident_memory, serve  # noqa: E402
 
 LOOP = """
@@ -25,18 +26,32 @@ from importlib import import_module
 from core.training import Race
 module = import_module("core.{lesson}")
 config = next(iter(module.PRESETS.values()))
-race = Race(module.race(config) if {race} else {{"run": config}})
-race.advance(1.0)
-steps, wall, cpu = race.steps, time.perf_counter(), time.process_time()
-race.advance({seconds})
-print((race.steps - steps) / (time.perf_counter() - wall), (race.steps - steps) / (time.process_time() - cpu))
+races = [Race(module.race(config) if {race} else {{"run": config}}) for _ in range({viewers})]
+def train(seconds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for race in races:
+            race.advance({slice})
+train({warm})
+steps, wall, cpu = sum(race.steps for race in races), time.perf_counter(), time.process_time()
+train({seconds})
+made = sum(race.steps for race in races) - steps
+print(made / (time.perf_counter() - wall), made / (time.process_time() - cpu))
 """
 RACES = ("pooling",)  # lessons that train several runs side by side
 
 
-def loop_rates(lesson: str, seconds: float) -> tuple[float, float]:
-    """Steps per second, and per second of processor time, of the same loop in a process of its own, without a page."""
-    code = LOOP.format(root=str(ROOT), lesson=lesson, seconds=seconds, race=lesson in RACES)
+def warming(viewers: int) -> float:
+    """Seconds of training before the measuring begins: every viewer's page is drawn once for its Play."""
+    return 2 + 0.2 * viewers
+
+
+def loop_rates(lesson: str, viewers: int, seconds: float) -> tuple[float, float]:
+    """Steps per second, and per second of processor time, of as many runs in turn, without a page, in one process."""
+    code = LOOP.format(
+        root=str(ROOT), lesson=lesson, viewers=viewers, seconds=seconds, warm=warming(viewers), race=lesson in RACES,
+        slice=SLICE if viewers == 1 else CROWDED_SLICE,
+    )  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     wall, cpu = map(float, done.stdout.split())
     return wall, cpu
@@ -50,7 +65,7 @@ async def open_all(port: int, lesson: str, count: int) -> tuple[list[Viewer], li
 async def train(viewers: list[Viewer], lesson: str, seconds: float, process: Path) -> tuple[list[float], float]:
     """Steps per second of every viewer while all train, and steps of all per second of the server's processor time."""
     await asyncio.gather(*(viewer.press(f"{lesson}_play") for viewer in viewers))
-    await asyncio.sleep(2)
+    await asyncio.sleep(warming(len(viewers)))
     before, began, cpu = [viewer.steps for viewer in viewers], time.perf_counter(), cpu_seconds(process)
     await asyncio.sleep(seconds)
     elapsed, used = time.perf_counter() - began, cpu_seconds(process) - cpu
@@ -72,7 +87,7 @@ async def main(lesson: str, slider: str, crowds: list[int], seconds: float) -> N
         await viewer.__aexit__()
         print(f"memory with one viewer {first:.0f} MB (target ≤ 450); slider at rest p95 {p95(resting):.3f} s (≤ 0.1)")
         for count in crowds:
-            before = loop_rates(lesson, seconds / 2)
+            before = loop_rates(lesson, count, seconds)
             memory = resident_memory(process)
             viewers, opened = await open_all(port, lesson, count)
             rates, per_cpu = await train(viewers, lesson, seconds, process)
@@ -82,7 +97,7 @@ async def main(lesson: str, slider: str, crowds: list[int], seconds: float) -> N
             errors = {error for viewer in viewers for error in viewer.errors}
             for viewer in viewers:
                 await viewer.__aexit__()
-            after = loop_rates(lesson, seconds / 2)
+            after = loop_rates(lesson, count, seconds)
             wall, cpu = ((a + b) / 2 for a, b in zip(before, after, strict=True))
             print(
                 f"{count:3} viewers: {sum(rates) / wall:.2f} of the loop alone by the clock (before/after "

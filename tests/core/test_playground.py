@@ -307,6 +307,7 @@ def test_the_measured_scores_are_those_of_the_module():
     for task in TASKS.values():
         config = PlaygroundConfig(layers=(4, 3), dropout=0.4, noise=0.2, **task)
         run = replay(config, steps=30)
+        run.step(measure=True)
         network, points = module_of(config, run.learner.parameters), points_of(config)
         for part, (inputs, targets) in {"train": points[:2], "test": points[2:]}.items():
             scores = run.history[-1].scores[part]
@@ -459,6 +460,17 @@ def test_activations_per_layer():
 # Pictures
 
 
+def test_what_the_outputs_should_say():
+    classes, values = torch.tensor([0, 2, 1]), torch.tensor([0.5, -1.0, 0.0])
+    config = PlaygroundConfig(data="spirals")
+    one_hot = [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+    assert desired(config, classes).tolist() == one_hot
+    assert desired(replace(config, loss="squared"), classes).tolist() == [[2 * x - 1 for x in row] for row in one_hot]
+    assert desired(PlaygroundConfig(), classes[::2]).tolist() == [[0.0, 1.0]]
+    assert desired(PlaygroundConfig(loss="squared"), classes[::2]).tolist() == [[-1.0, 1.0]]
+    assert desired(PlaygroundConfig(data="plane"), values).tolist() == [values.tolist()]
+
+
 def test_features():
     points = torch.tensor([[0.5, -2.0], [3.0, 1.0]])
     expected = [[0.5, -2.0, 0.25, 4.0, -1.0, math.sin(0.5), math.sin(-2.0)], [3, 1, 9, 1, 3, math.sin(3), math.sin(1)]]
@@ -520,6 +532,7 @@ def test_the_hidden_space():
 def test_confusion_counts_every_point():
     config = PlaygroundConfig(data="blobs", classes=4, noise=0.3, layers=(3,))
     run = replay(config, steps=40)
+    run.step(measure=True)
     state, points = run.snapshot().state, points_of(config)
     for part, (inputs, targets) in {"train": points[:2], "test": points[2:]}.items():
         expected = torch.zeros(4, 4, dtype=torch.long)

@@ -391,8 +391,8 @@ def test_the_schedule_of_evaluations():
     assert due[:DENSE_STEPS] == list(range(1, DENSE_STEPS + 1))
     gaps = [b - a for a, b in pairwise(due)]
     assert gaps == sorted(gaps) and max(gaps) == SPARSEST
-    for low in (32, 64, 128, 256, 512):
-        assert sum(low < step <= 2 * low for step in due) == DENSE_STEPS // 2
+    for low in (10, 20, 40, 80, 160, 320):
+        assert sum(low <= step < 2 * low for step in due) == DENSE_STEPS // 2
 
 
 def test_the_history_follows_the_schedule():
