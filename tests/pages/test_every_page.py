@@ -1,10 +1,12 @@
 """Every lesson in every language, through the entrypoint, as the first visitor and as a returning one."""
 
 import re
+from importlib import import_module
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.config import Span
 from pages.ui.lessons import GROUPS, LESSONS, find
 from pages.ui.text import LANGUAGES
 
@@ -25,6 +27,17 @@ def open_page(stem: str, language: str, **parameters) -> AppTest:
             app.query_params[key] = value
         app.run()
     return app
+
+
+def a_slider(stem: str) -> tuple[str, tuple]:
+    """The key of a lesson's first numeric setting, and two values that it can have."""
+    config = type(next(iter(import_module(f"core.{stem}").PRESETS.values())))
+    for name, limits in config.LIMITS.items():
+        if isinstance(limits, range) and len(limits) > 2:
+            return f"{stem}_{name}", (limits[1], limits[2])
+        if isinstance(limits, Span):
+            return f"{stem}_{name}", (limits.low, limits.high)
+    raise LookupError(stem)
 
 
 def words(app: AppTest) -> str:
@@ -97,14 +110,15 @@ def test_a_learning_rate_goes_on_and_another_seed_starts_afresh(stem):
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_language_switch_keeps_every_control(stem):
-    app = open_page(stem, "en", **{f"{stem}_seed": "3", f"{stem}_kernel": "2"})
+    key, (first, second) = a_slider(stem)
+    app = open_page(stem, "en", **{f"{stem}_seed": "3", key: str(first)})
     app.button(key=f"{stem}_step").click().run()
-    moved = app.slider(key=f"{stem}_kernel").set_value(4).run()
+    moved = app.slider(key=key).set_value(second).run()
     before = dict(moved.session_state["settings"])
     app.segmented_control(key="lang").set_value("zh").run()
     assert app.title[0].value == find(stem).zh
     assert dict(app.session_state["settings"]) == before
-    assert app.slider(key=f"{stem}_kernel").value == 4
+    assert app.slider(key=key).value == second
     assert app.query_params["lang"] in ("zh", ["zh"])
 
 
@@ -124,15 +138,16 @@ def test_leaving_a_page_pauses_its_run_and_keeps_it(stem):
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("kernel", "999"), ("kernel", "abc"), ("kernel", ["2", "3"]), ("kernel", ""), ("lr", "nan"), ("seed", "-1")],
+    [("", "9999"), ("", "abc"), ("", ["2", "3"]), ("", ""), ("lr", "nan"), ("seed", "-1")],
 )
 @pytest.mark.parametrize("stem", STEMS)
 def test_bad_parameters_leave_a_note_and_the_default(stem, key, value, language):
-    app = open_page(stem, language, **{f"{stem}_{key}": value})
+    key = f"{stem}_{key}" if key else a_slider(stem)[0]
+    app = open_page(stem, language, **{key: value})
     assert not app.exception
-    assert f"{stem}_{key}" in app.warning[0].value
+    assert key in app.warning[0].value
     settings, defaults = app.session_state["settings"], app.session_state["setting_defaults"]
-    assert settings[f"{stem}_{key}"] == defaults[f"{stem}_{key}"]
+    assert settings[key] == defaults[key]
     app.button(key="dismiss_notes").click().run()
     assert not app.warning
 
