@@ -7,6 +7,7 @@ import pytest
 from core.config import Span
 from pages.ui.jobs import Job
 from pages.ui.lessons import LESSONS
+from pages.ui.predict import value_at
 
 QUESTIONS = [
     pytest.param(question, id=f"{lesson.stem}-{question.name}")
@@ -41,5 +42,5 @@ def test_the_answer_is_measured(question):
         assert low <= answer <= high
     else:
         limits = question.line.limits
-        assert all(limits.low <= answer[place] <= limits.high for place in question.line.at)
+        assert all(limits.low <= value_at(answer, place) <= limits.high for place in question.line.at)
     assert question.measure(runs) == answer
