@@ -1,4 +1,4 @@
-"""The convolution layer on one channel: its geometry, its arithmetic, and a kernel learnt by gradient descent.
+"""The convolution layer on one channel: its geometry, its arithmetic, and a kernel learned by gradient descent.
 
 Sources: nndl, chapter on convolutional networks; Dumoulin & Visin 2016, "A guide to convolution arithmetic".
 """
@@ -22,7 +22,7 @@ from core.training import LOSS, Metric, Scores
 KERNELS = ("identity", "box_blur", "gaussian_blur", "sharpen", "sobel_x", "sobel_y", "laplacian", "emboss")
 WEIGHT = Span(-10.0, 10.0, 0.1)  # what one weight of an edited kernel may be
 KERNEL_ERROR = Metric("Kernel error")  # root mean square difference between the learned and the hidden kernel
-PHOTO_SIDE = 128  # pixels of the photo that is cut up to be learnt from: its right quarter holds the largest crop
+PHOTO_SIDE = 128  # pixels of the photo that is cut up to be learned from: its right quarter holds the largest crop
 
 
 # ---- geometry ------------------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ def window(
 
 @dataclass(frozen=True, kw_only=True)
 class ConvolutionConfig(Config):
-    """One convolution over one channel, whose kernel is to be learnt."""
+    """One convolution over one channel, whose kernel is to be learned."""
 
     size: int = 16  # side of the square input, in pixels
     kernel: int = 3  # side of the square kernel, in pixels
@@ -275,7 +275,7 @@ class ConvolutionConfig(Config):
     padding: int = 0  # zeros added on each side, in pixels
     dilation: int = 1  # pixels between two weights of the kernel; 1 leaves no gap
     flip: bool = False  # true convolution instead of cross-correlation
-    picture: str = "digit3"  # what is shown; digits of its class, or parts of its photo, are what is learnt from
+    picture: str = "digit3"  # what is shown; digits of its class, or parts of its photo, are what is learned from
     hidden: str = "sobel_x"  # the kernel to be found out, one of KERNELS
     weights: tuple[float, ...] = ()  # the kernel edited by hand, row by row; () for `hidden`
     optimizer: str = "momentum"
@@ -412,7 +412,7 @@ class Sheets(NamedTuple):
 
 
 def sheets(code: str) -> Sheets:
-    """What is learnt from: a mosaic of the training digits of one class, or the left three quarters of a photo.
+    """What is learned from: a mosaic of the training digits of one class, or the left three quarters of a photo.
 
     Standardised, so that one learning rate serves digits and photos, and the padding's zero is the average grey.
     """

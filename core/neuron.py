@@ -338,7 +338,7 @@ class Twins(NamedTuple):
     weights: Tensor  # (steps + 1, 2, 3) of each hidden neuron: two weights and the bias
     difference: Tensor  # (steps + 1,) the largest difference between the two neurons' weights
     loss: Tensor  # (steps + 1,) mean cross-entropy
-    accuracy: float  # at the end, on the points that it learnt from
+    accuracy: float  # at the end, on the points that it learned from
 
 
 @lru_cache(maxsize=16)

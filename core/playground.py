@@ -48,7 +48,7 @@ class PlaygroundConfig(Config):
     data: str = "circle"
     noise: float = 0.0  # 0–0.5, as of `make_points`
     count: int = 500  # points in all
-    train_share: float = 0.5  # of them that are learnt from
+    train_share: float = 0.5  # of them that are learned from
     classes: int = 3  # of the blobs and spirals
     points: tuple[float, ...] = ()  # own ones: x₁, x₂ (−6…6) and class (0…4) or value (−1…1) of each in turn
     inputs: tuple[str, ...] = ("x1", "x2")  # what the first layer sees of a point
@@ -107,7 +107,7 @@ class PlaygroundConfig(Config):
 
 
 def check_own_points(config: PlaygroundConfig) -> None:
-    """Raise SettingError unless the config's own points can be learnt from, where they are to be."""
+    """Raise SettingError unless the config's own points can be learned from, where they are to be."""
     numbers = config.points
     used = config.data in (OWN_CLASSES, OWN_VALUES)
     if not isinstance(numbers, tuple) or len(numbers) % 3 or not 2 * used <= len(numbers) // 3 <= OWN_POINTS:
@@ -1005,6 +1005,6 @@ PRESETS: dict[str, PlaygroundConfig] = {
     ),  # past 2 over the curvature
     "deep_sigmoid": PlaygroundConfig(layers=DEEP, activation="sigmoid"),  # ever less gradient arrives below
     "dead_relus": PlaygroundConfig(layers=(8, 8), activation="relu", learning_rate=3.0),  # a layer dies as a whole
-    "overfitting": FEW_POINTS,  # twenty points, learnt by heart
+    "overfitting": FEW_POINTS,  # twenty points, learned by heart
     "zeros": PlaygroundConfig(initialisation="zeros"),  # all gradients but the output bias's are 0
 }

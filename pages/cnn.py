@@ -43,7 +43,7 @@ def own_values(block: int) -> None:
     """The settings of one block alone."""
     st.markdown(t(f"**第 {block} 块**", f"**Block {block}**"))
     controls.slider(f"channels_{block}", t("通道", "Channels"))
-    controls.slider(f"kernel_{block}", t("核大小", "Kernel size"))
+    controls.slider(f"kernel_{block}", t("卷积核大小", "Kernel size"))
     controls.slider(f"stride_{block}", t("步长", "Stride"))
     controls.slider(f"padding_{block}", t("填充", "Padding"))
     names = {"shared": t("同上", "as all")} | poolings
@@ -71,7 +71,7 @@ lesson.presets(
         "pointwise": Preset(t("1×1 核", "1×1 kernels"), PRESETS["pointwise"], t("不看邻居就看不见笔画：576 步后 39%（种子 0）。", "A filter without neighbours sees no strokes: 39% after 576 steps (seed 0)."), breaks=True),
         "one_channel": Preset(t("单通道", "One channel"), PRESETS["one_channel"], t("只剩 4 个数区分 10 类：576 步后 67%（种子 0）。", "Four numbers are left to tell ten classes apart: 67% after 576 steps (seed 0)."), breaks=True),
         "slow": Preset(t("太慢", "Too slow"), PRESETS["slow"], t("SGD，学习率 0.001：576 步后才 17.5%（种子 0）。", "SGD at learning rate 0.001: 17.5% after 576 steps (seed 0)."), breaks=True),
-        "dying": Preset(t("ReLU 死亡", "Dead ReLUs"), PRESETS["dying"], t("学习率 1：头几步把所有 ReLU 推到 0 以下，再无梯度，停在 10%（种子 0）。", "Learning rate 1: the first steps push every ReLU below 0, no gradient returns, 10% for good (seed 0)."), breaks=True),
+        "dying": Preset(t("死亡 ReLU", "Dying ReLUs"), PRESETS["dying"], t("学习率 1：头几步把所有 ReLU 推到 0 以下，再无梯度，停在 10%（种子 0）。", "Learning rate 1: the first steps push every ReLU below 0, no gradient returns, 10% for good (seed 0)."), breaks=True),
         "diverging": Preset(t("发散", "Diverging"), PRESETS["diverging"], t("SGD，学习率 10：5 步之内损失就不再是有限的数（种子 0）。", "SGD at learning rate 10: within 5 steps the loss is no finite number (seed 0)."), breaks=True),
     },
 )  # fmt: skip
@@ -82,7 +82,7 @@ with side:
     half, other_half = st.columns(2, gap="small")
     with half:
         controls.slider("blocks", t("块数", "Blocks"), help=t("每块：卷积、ReLU、池化。", "Each: convolution, ReLU, pooling."))  # fmt: skip
-        controls.slider("kernel", t("核大小", "Kernel size"))
+        controls.slider("kernel", t("卷积核大小", "Kernel size"))
     with other_half:
         controls.slider("channels", t("通道", "Channels"), help=t("每层的滤波器个数。", "Filters, hence maps, of every layer."))  # fmt: skip
         controls.slider("stride", t("步长", "Stride"))
@@ -121,7 +121,7 @@ with formula:
 live = Live(controls, race(config) if controls.value("rival") else {"cnn": config})
 with picture:
     shown = st.container()
-    digit = controls.slider("digit", t("看哪个留出的数字", "Which held-out digit"))
+    digit = controls.slider("digit", t("看哪个测试数字", "Which held-out digit"))
     with shown:
         live.picture(partial(pictures.flow, digit=digit))
 
@@ -153,7 +153,7 @@ other = rival(config)
 st.caption(
     t(
         f"感受野：一格看到的输入像素；间隔：相邻两格的感受野相距多少像素。参数最接近的全连接网络：{other.width} 个隐藏单元，{parameter_count(other):,} 个参数。",
-        f"Receptive field: the input pixels that one cell sees; step: pixels between two neighbours' fields. The fully connected network nearest in size: {other.width} hidden units, {parameter_count(other):,} parameters.",
+        f"Receptive field: the input pixels that one cell sees; jump: pixels between two neighbours' fields. The fully connected network nearest in size: {other.width} hidden units, {parameter_count(other):,} parameters.",
     )
 )
 

@@ -88,12 +88,12 @@ formula = st.container()
 lesson.presets(
     controls,
     {
-        "edges": Preset(t("边缘", "Edges"), PRESETS["edges"], t("Sobel 核找竖直的边；大约 80 步就能学到误差 0.01 以内。", "Sobel finds vertical edges. Learnt to an error below 0.01 in about 80 steps.")),
+        "edges": Preset(t("边缘", "Edges"), PRESETS["edges"], t("Sobel 核找竖直的边；大约 80 步就能学到误差 0.01 以内。", "Sobel finds vertical edges. Learned to an error below 0.01 in about 80 steps.")),
         "blur": Preset(t("模糊", "Blur"), PRESETS["blur"], t("5×5 高斯核；填充 2 使输出与输入一样大。", "A 5×5 Gaussian; padding 2 keeps the output as large as the input.")),
         "sharpen": Preset(t("锐化", "Sharpen"), PRESETS["sharpen"], t("照片里相邻像素很像：学习率 0.1 约 80 步，用 0.01 要 1,300 多步。", "A photo's neighbouring pixels are alike: about 80 steps at learning rate 0.1, over 1,300 at 0.01.")),
         "true_convolution": Preset(t("真卷积", "True convolution"), PRESETS["true_convolution"], t("卷积核先转 180°。学习不在乎：权重照样学得到。", "The kernel is turned by 180° first. Learning does not mind: the weights are found all the same.")),
         "dilated": Preset(t("空洞", "Dilated"), PRESETS["dilated"], t("9 个权重看到 5×5 的范围，隔一个像素取一个。", "Nine weights span 5×5 pixels by leaving out every other one.")),
-        "strided": Preset(t("大步长", "Strided"), PRESETS["strided"], t("步长 3：向下取整丢掉最后两行两列。", "Stride 3: the floor drops the last two rows and columns.")),
+        "strided": Preset(t("步长卷积", "Strided"), PRESETS["strided"], t("步长 3：向下取整丢掉最后两行两列。", "Stride 3: the floor drops the last two rows and columns.")),
         "too_fast": Preset(t("太快", "Too fast"), PRESETS["too_fast"], t("学习率 0.5：每步都冲过头，一次比一次远，不到 20 步就发散。", "Learning rate 0.5: each step overshoots farther than the last; diverges within 20 steps."), breaks=True),
         "too_slow": Preset(t("太慢", "Too slow"), PRESETS["too_slow"], t("学习率 0.001：1,000 步后误差仍约 0.16；默认设置 100 步就到 0.004。", "Learning rate 0.001: the error is still 0.16 after 1,000 steps; the default is at 0.004 after 100."), breaks=True),
         "alike": Preset(t("太像", "Too alike"), PRESETS["alike"], t("照片一角几乎一片平：1,000 步后损失降了 99%，卷积核误差仍有 0.13。", "A crop of a photo is nearly flat: after 1,000 steps the loss is down by 99%, the kernel still off by 0.13."), breaks=True),
@@ -243,7 +243,7 @@ st.markdown(
 live = Live(controls, {"convolution": config})
 live.picture(pictures.learned_kernel)
 live.panel()
-with st.expander(t("优化器与批次", "Optimizer and batch size"), icon=":material/tune:"):
+with st.expander(t("优化器与批大小", "Optimizer and batch size"), icon=":material/tune:"):
     controls.choice("optimizer", t("优化器", "Optimizer"), {code: code for code in controls.limits["optimizer"]})
     controls.slider("batch_size", t("批大小", "Batch size"), help=t("每步用几张图。", "Pictures per update."))
 
@@ -252,7 +252,7 @@ challenges.board(controls, live, asked.challenges())
 lesson.takeaways(
     t(
         "**互相关与卷积。** 深度学习里的“卷积”是互相关 $y_{ij}=\\sum_{u,v} w_{uv}\\,x_{i+u,\\,j+v}$；数学上的卷积先把卷积核转 180°。权重是学出来的，所以两者能力相同。",
-        "**Cross-correlation and convolution.** What deep learning calls convolution is the cross-correlation $y_{ij}=\\sum_{u,v} w_{uv}\\,x_{i+u,\\,j+v}$; the true convolution turns the kernel by 180° first. As the weights are learnt, both can do the same.",
+        "**Cross-correlation and convolution.** What deep learning calls convolution is the cross-correlation $y_{ij}=\\sum_{u,v} w_{uv}\\,x_{i+u,\\,j+v}$; the true convolution turns the kernel by 180° first. As the weights are learned, both can do the same.",
     ),
     t(
         "**向下取整。** 最后一个窗口放不下的行和列被丢掉，网络看不到它们。",

@@ -55,7 +55,7 @@ lesson.presets(
 
 picture, side = lesson.columns()
 with side:
-    controls.slider("kernel", t("核大小 k", "Kernel size k"), help=t("方形窗口的边长（格）。", "Side of the square window, in cells."))  # fmt: skip
+    controls.slider("kernel", t("窗口大小 k", "Kernel size k"), help=t("方形窗口的边长（格）。", "Side of the square window, in cells."))  # fmt: skip
     controls.slider("stride", t("步长 s", "Stride s"), help=t("相邻两个窗口隔几格。", "Cells between two windows."))
     controls.slider("right", t("数字右移（像素）", "Digit moved right (pixels)"))
     controls.slider("down", t("数字下移（像素）", "Digit moved down (pixels)"))
@@ -130,15 +130,15 @@ learned.metric(
 )  # fmt: skip
 
 lesson.heading("三种办法比一比", "Race the three kinds")
-st.markdown(t(f"同一个网络（卷积、池化、卷积、池化、全连接），只换池化的办法；测试数字最多随机挪动 {config.shift} 像素。", f"The same network (convolution, pooling, twice over, then a dense layer) with each kind; the test digits are shifted at random by up to {config.shift} pixels."))  # fmt: skip
+st.markdown(t(f"同一个网络（卷积、池化、卷积、池化、全连接），只换池化的办法；测试数字最多随机挪动 {config.shift} 像素。", f"The same network (convolution, pooling, twice over, then a fully connected layer) with each kind; the held-out digits are shifted at random by up to {config.shift} pixels."))  # fmt: skip
 inside, side = lesson.columns()
 with side:
     controls.choice("pooling", t("看哪个网络", "Look into"), {"max": t("最大", "max"), "average": t("平均", "average"), "none": t("步长卷积", "strided")})  # fmt: skip
-    controls.choice("train_on", t("训练数字", "Training digits"), {"shifted": t("随机挪动", "shifted"), "centred": t("都居中", "centred")}, help=t("测试数字总是挪动过的。", "The test digits are shifted in either case."))  # fmt: skip
+    controls.choice("train_on", t("训练数字", "Training digits"), {"shifted": t("随机挪动", "shifted"), "centred": t("都居中", "centred")}, help=t("测试数字总是挪动过的。", "The held-out digits are shifted in either case."))  # fmt: skip
     with st.expander(t("更多设置", "More settings"), key="pooling_more"):
         controls.slider("shift", t("最多挪动（像素）", "Largest shift (pixels)"))
         controls.slider("channels", t("通道数", "Channels"))
-        controls.slider("hidden", t("全连接层单元数", "Dense units"))
+        controls.slider("hidden", t("全连接层单元数", "Fully connected units"))
         controls.slider("batch_size", t("批大小", "Batch size"))
         controls.choice("optimizer", t("优化器", "Optimizer"), {name: name for name in OPTIMIZERS})
 config = controls.config()

@@ -53,7 +53,7 @@ def make_points(
         noise: 0…0.5. It moves the points of gates (evenly, at most so far: up to 0.25 a gate stays one), discs,
             clouds, Gaussians, blobs, spirals and moons. Of circle, XOR and the regressions it moves the place where the
             target is read.
-        train_share: of the points that are learnt from.
+        train_share: of the points that are learned from.
         classes: 2…5, of "blobs" and "spirals"; the others have two.
 
     Raises:

@@ -25,7 +25,7 @@ REASONS = (  # why a file cannot be used
     "empty",  # nothing in it
     "no_text",  # neither UTF-8 nor GBK nor UTF-16
     "many_columns",  # more than COLUMNS
-    "few_columns",  # no two columns of numbers beside the one to be learnt
+    "few_columns",  # no two columns of numbers beside the one to be learned
     "no_column",  # none of that name
     "no_rows",  # less than two are complete
     "constant",  # a column has one value only
@@ -70,9 +70,9 @@ class Table(NamedTuple):
 
     points: tuple[float, ...]  # x₁, x₂ and class or value of each in turn: PlaygroundConfig.points
     data: str  # "own_classes" or "own_values": PlaygroundConfig.data
-    columns: tuple[str, str, str]  # the names of x₁, x₂ and what is to be learnt
+    columns: tuple[str, str, str]  # the names of x₁, x₂ and what is to be learned
     scales: tuple[Scale, Scale, Scale]  # of these three; classes are not moved
-    classes: tuple[str, ...]  # what class 0, 1, … is called; none where values are to be learnt
+    classes: tuple[str, ...]  # what class 0, 1, … is called; none where values are to be learned
     numeric: tuple[str, ...]  # the names of all columns of numbers
     repairs: tuple[Repair, ...]
 
@@ -90,13 +90,13 @@ class Cells(NamedTuple):
 
 
 def read_points(data: bytes, features: tuple[str, ...] = (), target: str = "") -> Table:
-    """Points from a CSV file: two columns of numbers as x₁ and x₂, and what is to be learnt of them.
+    """Points from a CSV file: two columns of numbers as x₁ and x₂, and what is to be learned of them.
 
     Words or at most five different whole numbers are classes; other numbers are values.
 
     Args:
         features: the names of two columns; else the first two of numbers are taken.
-        target: the name of the column that is to be learnt; else it is the last that is no feature.
+        target: the name of the column that is to be learned; else it is the last that is no feature.
 
     Raises:
         TableError: the file cannot be used.
@@ -256,7 +256,7 @@ def is_numeric(column: list[str], numbers: np.ndarray) -> bool:
 
 
 def choose(names: list[str], numeric: list[str], features: tuple[str, ...], target: str) -> tuple[str, str, str]:
-    """The columns of x₁, x₂ and what is to be learnt.
+    """The columns of x₁, x₂ and what is to be learned.
 
     Raises:
         TableError: "no_column", "few_columns".

@@ -72,7 +72,7 @@ def layer_markdown(rows: list[LayerRow], named: bool = False) -> str:
         t("输出", "Output"),
         t("参数", "Parameters"),
         t("感受野", "Receptive field"),
-        t("间隔", "Step"),
+        t("间隔", "Jump"),
         t("乘加次数", "Multiply-adds"),
     )
     lines = [f"| {' | '.join(heads)} |", "|:--|--:|--:|--:|--:|--:|"]
@@ -353,6 +353,8 @@ def reading(config: CNNConfig, snapshot: Snapshot, drawing: Tensor) -> Scene:
         guess = int(scores.argmax())
         title(answer, t(f"读作 {guess}", f"Read as {guess}"), onward=False)
         bars(answer, scores, 36, None)
+        words = t(f"网络把你画的数字读作 {guess}", f"The network reads your digit as {guess}")
     else:
-        title(answer, t("先画一个数字。", "Draw a digit first."), onward=False)
-    return Scene((sight, answer), t("网络怎样读你画的数字", "How the network reads your digit"))
+        words = t("先画一个数字。", "Draw a digit first.")
+        title(answer, words, onward=False)
+    return Scene((sight, answer), words)

@@ -292,7 +292,7 @@ def network_changes(
 def stage_names() -> list[str]:
     return [
         t("数字", "digit"), t("卷积 1", "conv 1"), t("池化 1", "pool 1"), t("卷积 2", "conv 2"), t("池化 2", "pool 2"),
-        t("全连接", "dense"), t("得分", "scores"),
+        t("全连接", "fully con."), t("得分", "scores"),
     ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ def questions() -> tuple[Question, ...]:
         Question(
             "pointwise",
             t(
-                "核大小改为 1×1，其余不变。训练 300 步后，测试准确率是多少？",
+                "卷积核改为 1×1，其余不变。训练 300 步后，测试准确率是多少？",
                 "Make the kernels 1×1 and change nothing else. What accuracy on held-out digits after 300 steps?",
             ),
             lambda runs: accuracy(runs["kernel1"]),
@@ -47,7 +47,7 @@ def questions() -> tuple[Question, ...]:
             lambda runs: listed((names()[name], run) for name, run in runs.items()),
             t(
                 "卷积处处用同一组权重，在一处学会的，换个位置也认得；全连接网络要在每个位置重新学。",
-                "A convolution uses the same weights everywhere: what it has learnt in one place it knows in all. The fully connected network has to learn every place anew.",
+                "A convolution uses the same weights everywhere: what it has learned in one place it knows in all. The fully connected network has to learn every place anew.",
             ),
             options={**names(), "equal": t("差不多", "about equal")},
             runs=SHIFTED,

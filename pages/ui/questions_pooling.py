@@ -72,7 +72,7 @@ def questions() -> tuple[Question, ...]:
             lambda runs: f"{parameters(PRESETS['no_reduction']):,} / {parameters(PRESETS['max']):,}",
             t(
                 "池化层自己没有参数，却让全连接层的输入少到 1/16；卷积层的参数与图的大小无关。",
-                "Pooling has no parameters of its own, but leaves the dense layer 1/16 of the inputs; those of a convolution do not depend on the map's size.",
+                "Pooling has no parameters of its own, but leaves the fully connected layer 1/16 of the inputs; those of a convolution do not depend on the map's size.",
             ),
             number=Number((1, 2, 4, 8, 16, 32, 64), share=0.3, unit="×"),
         ),
@@ -89,7 +89,7 @@ def questions() -> tuple[Question, ...]:
             ),
             t(
                 "两次池化容不下几个像素的移动：全连接层按位置认数字。没见过的位置要靠训练数据。",
-                "Two poolings do not absorb even a few pixels: the dense layer knows digits by their place. Other places must be in the training data.",
+                "Two poolings do not absorb even a few pixels: the fully connected layer knows digits by their place. Other places must be in the training data.",
             ),
             line=Line((-4, -2, 0, 2, 4), t("右移像素", "Pixels right"), t("准确率", "Accuracy"), Span(0.0, 1.0, 0.05), near=0.12, unit="%"),
             runs={"max": CENTRED},

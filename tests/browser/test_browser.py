@@ -136,6 +136,54 @@ def test_leaving_a_page_pauses_it(port, visit):
     assert steps(page) == there
 
 
+def test_a_drawn_digit_is_read_at_once(port, visit):
+    page = visit(port, "/cnn?lang=en")
+    page.wait_for_selector(".st-key-cnn_play")
+    button(page, "cnn_play").click()
+    wait_until(page, lambda: steps(page) > 150)
+    button(page, "cnn_play").click()
+    canvas = page.locator(".st-key-cnn_canvas canvas").first
+    canvas.scroll_into_view_if_needed()
+    assert "reads your digit" not in "".join(labels(page))
+    box = canvas.bounding_box()
+    across, down = box["x"] + box["width"] / 2, [box["y"] + box["height"] * share for share in (0.15, 0.85)]
+    page.mouse.move(across, down[0])
+    page.mouse.down()
+    page.mouse.move(across, down[1], steps=10)
+    page.mouse.up()
+    wait_until(page, lambda: "reads your digit as 1" in "".join(labels(page)))
+    assert not page.problems
+
+
+def test_a_picture_is_saved_as_an_image(port, visit):
+    page = visit(port, "/convolution?lang=en")
+    page.wait_for_selector(".scene canvas")
+    page.wait_for_timeout(1500)
+    page.locator(".scene").first.hover()
+    for kind, beginning in (("PNG", b"\x89PNG"), ("SVG", b"<svg")):
+        with page.expect_download() as download:
+            page.locator(f".tools button:has-text('{kind}')").first.click()
+        assert Path(download.value.path()).read_bytes().startswith(beginning)
+
+
+def test_the_scrubber_takes_the_pictures_back(port, visit):
+    page = visit(port, "/cnn?lang=en")
+    page.wait_for_selector(".st-key-cnn_play")
+    for _ in range(3):
+        seen = steps(page)
+        button(page, "cnn_step").click()
+        wait_until(page, lambda: steps(page) == seen + 1)  # noqa: B023
+    slider = page.locator("[class*=st-key-cnn_replay_] input[type=range]")
+    slider.focus()
+    slider.press("ArrowLeft")
+    page.wait_for_selector("text=the weights of step 2")
+
+
+def labels(page):
+    """What a screen reader says of every picture."""
+    return [scene.get_attribute("aria-label") or "" for scene in page.locator(".scene").all()]
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 375])
 @pytest.mark.parametrize("stem", ["", *STEMS])
