@@ -53,7 +53,7 @@ with side:
 with picture_place:
     scene.show(draw_convolution(kernel, size), key="home_convolution")
 
-st.subheader(t("课程地图", "Course map"), anchor=False)
+st.header(t("课程地图", "Course map"), anchor=False)
 done = {lesson.stem: predict.progress(lesson.stem) for lesson in LESSONS}
 shares = {stem: answered / total for stem, (answered, total) in done.items() if total}
 chosen = scene.show(draw_map(shares), key="home_map").go
@@ -64,7 +64,7 @@ for group, words in GROUPS.items():
     lessons = [lesson for lesson in LESSONS if lesson.group == group]
     if not lessons:
         continue
-    st.subheader(t(*words), anchor=False)
+    st.header(t(*words), anchor=False)
     for start in range(0, len(lessons), 3):
         for place, lesson in zip(st.columns(3), lessons[start : start + 3], strict=False):
             with place.container(border=True, height="stretch"):

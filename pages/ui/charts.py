@@ -17,9 +17,9 @@ from pages.ui.palette import MUTED, SERIES, TEST, TRAIN
 from pages.ui.text import t, term
 
 POINTS = 160  # per line: enough for the eye, little for the wire
-HEIGHT = 260
+HEIGHT = 290
 PRESENTED_HEIGHT = 360  # beside larger type
-SECOND_KEY = 44  # the height of a second key: of the runs, and of their data
+SECOND_KEY = 90  # the height of a second key: of the runs, and of their data
 STACKED = {"top": {"direction": "vertical", "anchor": "start"}}  # two keys side by side would be cut off
 SIGNS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")  # a run each
 SIGN_EVERY = 24  # points of a curve from one sign to the next

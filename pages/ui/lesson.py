@@ -108,7 +108,7 @@ def config(controls: Controls, explain: Callable[[ValueError], str]) -> Config:
 
 def heading(zh: str, en: str) -> None:
     """A part of the essay begins."""
-    st.subheader(t(zh, en), anchor=False)
+    st.header(t(zh, en), anchor=False)
 
 
 def takeaways(*points: str) -> None:
@@ -124,7 +124,9 @@ def terms(stem: str) -> None:
     if not entries:
         return
     words = {name: t(entry.zh, entry.en) for name, entry in entries.items()}
-    chosen = st.pills(t("术语", "Terms"), list(words), format_func=words.get, key=f"{stem}_term", persist_state="session")
+    chosen = st.pills(
+        t("术语", "Terms"), list(words), format_func=words.get, key=f"{stem}_term", persist_state="session"
+    )
     if chosen is not None:
         with st.container(border=True):
             st.markdown(f"{both_names(entries[chosen])}\n\n{meaning(entries[chosen])}")

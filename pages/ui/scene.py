@@ -193,8 +193,8 @@ class Scene(NamedTuple):
 
 component = st.components.v2.component(
     "scene",
-    html='''<div class="wrap"><div class="scene" role="figure"></div>
-<div class="tools"><button type="button">PNG</button><button type="button">SVG</button></div></div>''',
+    html="""<div class="wrap"><div class="scene" role="figure"></div>
+<div class="tools"><button type="button">PNG</button><button type="button">SVG</button></div></div>""",
     css=(FOLDER / "scene.css").read_text(),
     js=(FOLDER / "scene.js").read_text(),
 )
