@@ -26,6 +26,7 @@ class Turns:
         self._guard = threading.Lock()
         self._queue: deque[threading.Event] = deque()  # its head trains, or is about to
         self._drawing = 0
+        self._pen = threading.Lock()
 
     @property
     def waiting(self) -> int:
@@ -39,11 +40,13 @@ class Turns:
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """While this lasts, no new slice starts."""
+        """While this lasts, no new slice starts. Pages are drawn one after the other: all at once they would only be
+        in one another's way."""
         with self._guard:
             self._drawing += 1
         try:
-            yield
+            with self._pen:
+                yield
         finally:
             with self._guard:
                 self._drawing -= 1
