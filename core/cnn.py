@@ -5,6 +5,7 @@ nndl, chapter on convolutional networks; LeCun et al. 1998, "Gradient-Based Lear
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
@@ -111,7 +112,7 @@ class CNNConfig(Config):
 
     def network(self) -> CNN:
         """The network without weights; with the channels last in memory, which makes pooling several times as fast."""
-        return empty(CNN, self).to(memory_format=torch.channels_last)  # type: ignore[return-value]
+        return empty(CNN, self).to(memory_format=torch.channels_last)  # type: ignore[call-overload, return-value]
 
 
 def image_side(data: str) -> int:
@@ -140,9 +141,10 @@ def chain(config: CNNConfig) -> list[Layer]:
     return [*chain, Layer("output", "linear", CLASSES)]
 
 
-def layers(config: CNNConfig) -> list[LayerRow]:
+@lru_cache(maxsize=256)
+def layers(config: CNNConfig) -> tuple[LayerRow, ...]:
     """The layer table, from the input to the output; its parameters add up to the network's."""
-    return layer_table(chain(config), image_side(config.data))
+    return tuple(layer_table(chain(config), image_side(config.data)))
 
 
 # ---- network and training --------------------------------------------------------------------------------------------
@@ -386,7 +388,7 @@ def window_of(config: CNNConfig, layer: str, row: int, column: int) -> tuple[int
     return top, left, bottom, right
 
 
-def pixels_seen(rows: list[LayerRow], cell: int) -> tuple[int, int]:
+def pixels_seen(rows: Sequence[LayerRow], cell: int) -> tuple[int, int]:
     """First pixel, and the one after the last, that a cell of the last row sees along one side of the image."""
     seen = {cell}
     for layer, before in zip(rows[:0:-1], rows[-2::-1], strict=True):

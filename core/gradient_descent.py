@@ -61,7 +61,7 @@ class GradientDescentConfig(Config):
         "momentum": Span(0.0, 0.99, 0.01),
         "noise": Span(0.0, 10.0, 0.1),
         "batch_size": range(129),
-        "learning_rate": Span(0.0, 30.0, 0.001),
+        "learning_rate": Span(0.0, 50.0, 0.001),
     }
 
     def build(self, generator: torch.Generator) -> DescentLearner:

@@ -198,6 +198,7 @@ class Controls:
 
     def __init__(self, stem: str, defaults: Config):
         self.stem, self.default_config, self.settings = stem, defaults, settings()
+        self.restricted = {*st.session_state.get(HIDE, ()), *st.session_state.get(LOCK, ())}
         self.limits = limits_of(type(defaults))
         self.defaults = {self.key(field.name): getattr(defaults, field.name) for field in fields(defaults)}
         st.session_state.setdefault(DEFAULTS, {}).update(self.defaults)
@@ -297,7 +298,7 @@ class Controls:
 
     def free(self, field: str) -> bool:
         """Whether this visit may move the control."""
-        return access(SHORT.get(field, field)) == "show"
+        return SHORT.get(field, field) not in self.restricted
 
     def _widget(self, field: str, widget: Callable, label: str, **options: Any) -> Any:
         key, allowed = self.key(field), self.access(field, label)

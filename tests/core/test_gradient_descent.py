@@ -348,7 +348,7 @@ def test_nothing_is_changed_by_hand_on_the_way():
     "wrong",
     [
         {"surface": "ackley"}, {"condition": 0}, {"angle": 7}, {"start_x": 5.1}, {"method": "adamw"},
-        {"momentum": 1.0}, {"noise": -0.1}, {"batch_size": 129}, {"learning_rate": 31.0},
+        {"momentum": 1.0}, {"noise": -0.1}, {"batch_size": 129}, {"learning_rate": 51.0},
     ],
 )  # fmt: skip
 def test_impossible_settings_are_refused(wrong):

@@ -42,7 +42,9 @@ def a_slider(stem: str) -> tuple[str, tuple]:
 
 def words(app: AppTest) -> str:
     """All the words that the page shows, labels included."""
-    shown = [element.value for kind in ("title", "header", "subheader", "markdown", "caption") for element in app.get(kind)]
+    shown = [
+        element.value for kind in ("title", "header", "subheader", "markdown", "caption") for element in app.get(kind)
+    ]
     for kind in ("slider", "select_slider", "toggle", "button", "metric", "selectbox", "number_input"):
         shown += [element.label for element in app.get(kind)]
     return "\n".join(str(text) for text in shown if not str(text).lstrip().startswith("<style"))
