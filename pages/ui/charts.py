@@ -63,6 +63,7 @@ def curve_spec(
     words: Words,
     height: int = HEIGHT,
     pinned: tuple[Pinned, ...] = (),
+    tested: bool = True,
 ) -> dict[str, Any]:
     """The specification of one metric's curves, without its rows; built once, constant while rows stream in.
 
@@ -71,7 +72,9 @@ def curve_spec(
         runs: the names of the runs as shown. One run is coloured by its data (train solid blue, test dashed orange),
             several by run, with signs of the run on its curves, their test curves dashed.
         pinned: curves of earlier runs to lay over them; their rows come as the dataset PINNED, the others as ROWS.
+        tested: whether the metric is measured on held-out data too.
     """
+    parts = words[1 : 2 + tested]
     of = {f"{part}{i}": (part, run) for i, run in enumerate(runs) for part in PARTS}
     columns = list(of)
     empty = pd.DataFrame({"step": [0], "mark": [""]} | {name: [0.0] for name in columns})
@@ -81,10 +84,12 @@ def curve_spec(
     legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2.5)
     dash = alt.StrokeDash(
         "data:N",
-        scale=alt.Scale(domain=[words.train, words.test], range=[[1, 0], [6, 4]]),
+        scale=alt.Scale(domain=list(parts), range=[[1, 0], [6, 4]][: len(parts)]),
         legend=legend,
     )
-    field, domain, colours = ("run", list(runs), SERIES[: len(runs)]) if several else ("data", words[1:], (TRAIN, TEST))
+    field, domain, colours = (
+        ("run", list(runs), SERIES[: len(runs)]) if several else ("data", parts, (TRAIN, TEST)[: len(parts)])
+    )
     scale = alt.Scale(domain=list(domain), range=list(colours))
     key = alt.Legend(title=None, orient="top", symbolSize=100) if several else legend
     color = alt.Color(f"{field}:N", scale=scale, legend=None if several and pinned else key)  # then the signs have it

@@ -445,9 +445,11 @@ class Frame:
         logarithmic = self.logarithmic and metric.unit != "%"
         height = charts.PRESENTED_HEIGHT if share.presenting() else charts.HEIGHT
         pinned = self.pinned[metric]
+        tested = any(metric.name in run.history[0].scores.get("test", {}) for run in self.live.race.runs.values())
         spec = charts.curve_spec(
-            term(metric.name), metric.unit, logarithmic, tuple(self.names.values()), self.words, height, pinned.curves
-        )
+            term(metric.name), metric.unit, logarithmic, tuple(self.names.values()), self.words, height, pinned.curves,
+            tested,
+        )  # fmt: skip
         rows = charts.curve_rows(self.live.race, metric, self.live.replayed)
         place = self.places.get(name)
         options = {} if place is not None else {"key": f"{self.live.stem}_{name}_{language()}_{logarithmic}_{height}"}

@@ -1,14 +1,13 @@
 """Every lesson in every language, through the entrypoint, as the first visitor and as a returning one."""
 
 import re
-from importlib import import_module
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.config import Span
 from pages.ui.lessons import GROUPS, LESSONS, find
 from pages.ui.text import LANGUAGES
+from tests.lessons import a_slider
 
 STEMS = [lesson.stem for lesson in LESSONS]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -27,17 +26,6 @@ def open_page(stem: str, language: str, **parameters) -> AppTest:
             app.query_params[key] = value
         app.run()
     return app
-
-
-def a_slider(stem: str) -> tuple[str, tuple]:
-    """The key of a lesson's first numeric setting, and two values that it can have."""
-    config = type(next(iter(import_module(f"core.{stem}").PRESETS.values())))
-    for name, limits in config.LIMITS.items():
-        if isinstance(limits, range) and len(limits) > 2:
-            return f"{stem}_{name}", (limits[1], limits[2])
-        if isinstance(limits, Span):
-            return f"{stem}_{name}", (limits.low, limits.high)
-    raise LookupError(stem)
 
 
 def words(app: AppTest) -> str:
