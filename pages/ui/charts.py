@@ -29,6 +29,7 @@ SMALLEST = 1e-12  # a logarithmic axis has no zero
 PARTS = ("train", "test")
 PINNED_POINTS = 64  # per pinned curve
 ROWS, PINNED = "rows", "pinned"  # names of data: where there are two, both need one
+WIDEST_KEY = 4  # runs side by side in their key
 KEY_ROW, KEY_ROOM = 26, 50  # heights: of one row of their key, and around it
 DASHES = ((2, 2), (12, 3), (9, 3, 2, 3), (4, 3), (12, 3, 2, 3, 2, 3), (18, 6))  # by slot
 
@@ -91,7 +92,9 @@ def curve_spec(
         ("run", list(runs), SERIES[: len(runs)]) if several else ("data", parts, (TRAIN, TEST)[: len(parts)])
     )
     scale = alt.Scale(domain=list(domain), range=list(colours))
-    key = alt.Legend(title=None, orient="top", symbolSize=100) if several else legend
+    rows_of_key = -(-len(runs) // WIDEST_KEY)
+    in_rows = {"columns": -(-len(runs) // rows_of_key)} if rows_of_key > 1 else {}
+    key = alt.Legend(title=None, orient="top", symbolSize=100, **in_rows) if several else legend
     color = alt.Color(f"{field}:N", scale=scale, legend=None if several and pinned else key)  # then the signs have it
     x = alt.X(
         "step:Q", title=words.step, axis=alt.Axis(format="d", tickCount=6, grid=False), scale=alt.Scale(nice=False)
@@ -125,7 +128,7 @@ def curve_spec(
         )
     )
     heading = alt.TitleParams(title, anchor="start", fontSize=16, fontWeight=600, offset=4)
-    height += SECOND_KEY if several else 0
+    height += (SECOND_KEY if several else 0) + KEY_ROW * (rows_of_key - 1)
     layers = [lines, touch, rules]
     if several:
         layers.append(run_signs(points, list(runs), x, y, scale, key))

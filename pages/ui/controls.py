@@ -307,6 +307,12 @@ class Controls:
             return self.settings[key]
         if key not in st.session_state:
             st.session_state[key] = self.settings[key]
+        # The session has the value, and Streamlit sends it once. A run that follows at once can swallow that message,
+        # and the browser would show the widget's own default; so that is the value too.
+        if widget is st.selectbox:
+            options["index"] = options["options"].index(self.settings[key])
+        else:
+            options["default" if widget is st.segmented_control else "value"] = self.settings[key]
         value = widget(label, key=key, disabled=allowed == "lock", **options)
         self.settings[key] = value if value is not None else self.settings[key]
         return self.settings[key]

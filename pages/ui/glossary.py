@@ -61,7 +61,7 @@ FOUNDATIONS = (
         ("一个再也不出声的神经元。", "A neuron that has fallen silent for good."),
         ("净输入对所有训练样本都为负的 ReLU 单元：输出和梯度都是 0，自己的权重不再更新。多因学习率过大；只对部分样本为 0 是正常的。", "A ReLU unit whose net input is negative for every training example: output and gradient are 0, so its own weights no longer change. Mostly from too high a learning rate; being 0 for some examples is normal."),
         r"z_n \le 0 \;\;\forall n \quad\Rightarrow\quad \frac{\partial L}{\partial \mathbf{w}} = \mathbf{0}",
-        ("playground", "cnn"),
+        ("neuron", "playground", "cnn"),
     ),
     Entry(
         "parameter", "参数", "parameter",

@@ -216,7 +216,7 @@ class Live:
             self.controls.steps(
                 "learning_rate",
                 t("学习率", "Learning rate"),
-                RATES,
+                tuple(rate for rate in RATES if rate <= self.controls.limits["learning_rate"].high),
                 format=lambda rate: f"{rate:g}",
                 width=SLIDER_WIDTH,
             )

@@ -1,0 +1,156 @@
+"""The gradient-descent lesson through the entrypoint, and its pictures as pure functions."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from core.gradient_descent import METHODS, PRESETS, SURFACES, GradientDescentConfig, height, minima, race
+from core.training import Race
+from pages.ui import pictures_gradient_descent as pictures
+from pages.ui import questions_gradient_descent as asked
+
+
+def open_page(language: str = "en", **settings: str) -> AppTest:
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    app.query_params["lang"] = language
+    app.run().switch_page("pages/gradient_descent.py")
+    for name, value in settings.items():
+        app.query_params[f"gradient_descent_{name}"] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def table(app: AppTest) -> dict[str, str]:
+    """Method → its row of the table of limits."""
+    text = next(element.value for element in app.markdown if element.value.startswith("| "))
+    return {line.split("|")[1].strip(): line for line in text.splitlines()[2:]}
+
+
+def raced(config: GradientDescentConfig, steps: int) -> Race:
+    found = Race(race(config))
+    for _ in range(steps):
+        found.step()
+    return found
+
+
+def scene_of(found: Race):
+    return pictures.descent(found.configs, {name: run.snapshot() for name, run in found.runs.items()}, "sgd")
+
+
+def numbers(d: str) -> list[float]:
+    return [float(text) for text in re.findall(r"-?\d+\.?\d*", d)]
+
+
+def test_the_limits_follow_the_condition_number_and_the_momentum():
+    rows = table(open_page(condition="100", momentum="0.9", lr="0.03"))
+    for name, limit in (("SGD", 0.02), ("momentum", 0.038), ("Nesterov", 0.01357)):
+        assert float(rows[name].split("**")[1]) == pytest.approx(limit, rel=0.005)
+        assert ("exceeded" in rows[name]) == (limit < 0.03)
+    assert "not known" in rows["RMSProp"] and "not known" in rows["Adam"]
+    other = table(open_page(condition="10", momentum="0"))
+    assert [float(other[name].split("**")[1]) for name in ("SGD", "momentum", "Nesterov")] == [0.2, 0.2, 0.2]
+
+
+def test_elsewhere_the_limit_is_that_of_the_nearest_minimum():
+    rows = table(open_page(surface="saddle", start_y="0.1"))
+    assert float(rows["SGD"].split("**")[1]) == pytest.approx(1.0)  # the well's curvatures are 1 and 2
+
+
+def test_the_first_step_is_shown():
+    text = "\n".join(element.value for element in open_page(condition="1", start_x="2", start_y="-1", lr="0.5").latex)
+    assert r"\begin{pmatrix}2\\-1\end{pmatrix}-0.5\begin{pmatrix}2\\-1\end{pmatrix}" in text
+    assert r"=\begin{pmatrix}1\\-0.5\end{pmatrix}" in text
+
+
+def test_all_race_or_one_runs_alone():
+    app = open_page()
+    assert tuple(app.session_state["gradient_descent_race"].runs) == METHODS
+    app.button(key="gradient_descent_step").click().run()
+    app.selectbox(key="gradient_descent_method").set_value("adam").run()  # looked at, the race goes on
+    assert app.session_state["gradient_descent_race"].steps == 1
+    app.toggle(key="gradient_descent_together").set_value(False).run()
+    assert not app.exception
+    assert tuple(app.session_state["gradient_descent_race"].runs) == ("adam",)
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_every_surface_shows_and_the_batch_belongs_to_the_real_one(surface):
+    app = open_page("zh", surface=surface)
+    app.button(key="gradient_descent_step").click().run()
+    assert not app.exception
+    keys = {slider.key for slider in app.slider}
+    assert ("gradient_descent_batch_size" in keys) == (surface == "digits")
+    assert ("gradient_descent_condition" in keys) == (surface == "bowl")
+
+
+def test_a_cell_of_the_small_map_is_the_place_that_it_shows():
+    config = GradientDescentConfig(start_x=1.4, start_y=-3.0)
+    _, row, column = pictures.cell_of(config)
+    assert pictures.place_of(row, column) == (1.4, -3.0)
+    assert pictures.place_of(0, 0) == (-5.0, 5.0)
+    scene = pictures.start_map(config)
+    item = next(item for item in scene.figures[0].items if item.get("n") == "start")
+    values = torch.frombuffer(bytearray(base64.b64decode(item["d"])), dtype=torch.float32)
+    here = values.reshape(item["r"], item["c"])[row, column].item()
+    assert here == pytest.approx(height(config, torch.tensor([1.4, -3.0], dtype=torch.float64)).item(), rel=1e-5)
+
+
+def test_contour_lines_run_at_one_height():
+    config = GradientDescentConfig(condition=4, angle=0)
+    grid = pictures.surface_grid(config, 121)
+    points = torch.tensor(numbers(pictures.contour(grid, 6.0, 100.0))).reshape(-1, 2).double()
+    assert len(points) > 50
+    places = torch.stack([points[:, 0] / 10 - 5, 5 - points[:, 1] / 10], 1)
+    assert height(config, places) == pytest.approx(torch.full((len(places),), 6.0).double(), abs=0.3)
+
+
+@pytest.mark.parametrize("name", ["bowl", "too_fast", "trembling", "noisy", "digits"])
+def test_paths_are_short_and_stay_on_the_map(name):
+    found = raced(PRESETS[name], 130)
+    items = scene_of(found).figures[0].items
+    ways = [item["d"] for item in items if item["t"] == "path" and item["ink"] in pictures.COLOURS.values()]
+    assert ways
+    total = 0
+    for d in ways:
+        values = numbers(d)
+        total += len(values)
+        assert len(values) <= 6 * pictures.CORNERS
+        assert all(pictures.LEFT - 0.1 <= x <= pictures.LEFT + pictures.SIDE + 0.1 for x in values[::2])
+        assert all(pictures.TOP - 0.1 <= y <= pictures.TOP + pictures.SIDE + 0.1 for y in values[1::2])
+    assert total + pictures.CELLS**2 < 5000
+
+
+def test_a_path_ends_where_its_method_is():
+    found = raced(PRESETS["bowl"], 7)
+    run = found.runs["nesterov"]
+    assert pictures.way(run.snapshot())[-1].tolist() == run.learner.state()["position"].tolist()
+    assert len(pictures.way(run.snapshot())) == 8
+    assert asked.arrival(run) == 7  # the measured fact
+    assert (minima(run.config) - run.learner.state()["position"]).norm() < asked.NEAR
+
+
+def test_lines_are_clipped_at_the_edge():
+    assert pictures.inside([-10, 50], [50, 50], 100) == ((0, 50), (50, 50))
+    assert pictures.inside([-10, -10], [-5, 300], 100) is None
+    assert pictures.inside([0, 0], [math.nan, 1], 100) is None
+
+
+def test_the_challenges_can_be_reached():
+    class Lesson:
+        def __init__(self, config, steps):
+            self.race = raced(config, steps)
+
+    reached = asked.off_the_ridge(Lesson(replace(PRESETS["ridge"], noise=0.1), 150))
+    assert reached[0] and not asked.off_the_ridge(Lesson(PRESETS["ridge"], 150))[0]
+    assert not asked.fast_in_the_valley(Lesson(PRESETS["narrow"], 60))[0]
+    assert asked.fast_in_the_valley(Lesson(replace(PRESETS["narrow"], learning_rate=0.01), 60))[0]
+    assert not asked.only_nesterov(Lesson(PRESETS["bowl"], 60))[0]
+    assert asked.only_nesterov(Lesson(PRESETS["nesterov_too_fast"], 400))[0]
