@@ -99,7 +99,7 @@ with picture:
 with place:
     scene.show(pictures.start_map(config), "gradient_descent_start", pictures.cell_of(config), on_cell=choose_start)
 
-live = Live(controls, race(config) if together else {method: config}, limit=2_000)
+live = Live(controls, race(config) if together else {method: config})
 rate = controls.value("learning_rate")
 start = torch.tensor([config.start_x, config.start_y], dtype=torch.float64)
 with formula, st.container(horizontal=True, gap="medium", vertical_alignment="center"):

@@ -25,7 +25,7 @@ from pages.ui.turns import TICK, TURNS
 
 FILM_FRAME = 0.2  # seconds that a replayed step is shown
 CURVES_SHARE, PICTURES_SHARE = 0.03, 0.02  # of the time of this server, at most, that goes into redrawing them
-LIMIT = 100_000  # steps; more than a minute at full speed for every lesson
+LIMIT = 400_000  # steps; more than a minute at full speed for every lesson
 STEP_LIMITS = range(100, 10_000_001)
 SLIDER_WIDTH = 172  # pixels; buttons and sliders stand in one row of a laptop's screen
 SPEEDS = ("1", "3", "10", "30", "100", "full")  # steps per second
