@@ -124,7 +124,7 @@ with stage:
             st.markdown(rf"$\displaystyle {formula}$")
     live.picture(partial(pictures.graph, visit=gone.moves, line=line, weight=weight))
     st.caption(
-        t("粗体是值，彩色是总误差 E 对它的梯度：:blue[蓝负]、:orange[橙正]。边越粗，传回的梯度越大。", "Bold: the value. Coloured: the gradient of E with respect to it, :blue[blue negative], :orange[orange positive]. The thicker an edge, the more it passes back.")
+        t("粗体是值，彩色是总误差 E 对它的梯度：蓝负、橙正。边越粗，传回的梯度越大。", "Bold: the value. Coloured: the gradient of E with respect to it, blue negative, orange positive. The thicker an edge, the more it passes back.")
     )  # fmt: skip
 
 lesson.heading("三种算法，同一个梯度", "Three ways, one gradient")

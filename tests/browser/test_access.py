@@ -104,7 +104,8 @@ def test_what_opens_on_a_click_is_accessible_too(port, visit):
 @pytest.mark.parametrize("stem", STEMS)
 def test_the_keyboard_reaches_a_map_moves_its_cell_and_reaches_play(port, visit, stem):
     page = opened(visit, port, stem)
-    moved = played = False
+    moved = not page.locator(".scene .touch").count()  # a page whose pictures take no click has no cell to move
+    played = False
     for _ in range(200):
         page.keyboard.press("Tab")
         focus = page.evaluate(FOCUS)
