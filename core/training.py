@@ -31,7 +31,9 @@ class Metric(NamedTuple):
     name: str
     better: str = "lower"  # or "higher"
     unit: str = ""  # "%" shows a share of one as a percentage
-    group: str = ""  # those of one group share a chart, beside the lesson's own and drawn on request
+    group: str = (
+        ""  # those of one group share a chart, beside the lesson's own, logarithmic but for shares, drawn on request
+    )
 
 
 LOSS = Metric("Loss")
@@ -198,6 +200,14 @@ class Race:
     def metrics(self) -> tuple[Metric, ...]:
         """The metrics of all runs, each once, in order."""
         return tuple(dict.fromkeys(metric for run in self.runs.values() for metric in run.metrics))
+
+    @property
+    def groups(self) -> dict[str, tuple[Metric, ...]]:
+        """The metrics by their group, in order; the lesson's own, of no group, under "", always first."""
+        found: dict[str, tuple[Metric, ...]] = {"": ()}
+        for metric in self.metrics:
+            found[metric.group] = (*found.get(metric.group, ()), metric)
+        return found
 
     @property
     def diverged(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import altair as alt
 import pandas as pd
 import pyarrow as pa
 
-from core.training import Metric, Race, Record
+from core.training import Metric, Race, Record, Run
 from pages.ui.address import encode
 from pages.ui.palette import MUTED, SERIES, TEST, TRAIN
 from pages.ui.text import t, term
@@ -66,7 +67,7 @@ def curve_spec(
     pinned: tuple[Pinned, ...] = (),
     tested: bool = True,
 ) -> dict[str, Any]:
-    """The specification of one metric's curves, without its rows; built once, constant while rows stream in.
+    """The specification of one chart of curves, without its rows; built once, constant while rows stream in.
 
     Args:
         title: the metric's name, for the axis; `unit` "%" shows shares as percentages.
@@ -196,11 +197,16 @@ def pinned_layers(pinned: tuple[Pinned, ...], runs: int, x: alt.X, y: alt.Y, too
 
 
 def curve_rows(race: Race, metric: Metric, replayed: int | None = None) -> pa.Table:
-    """The rows of one metric's curves: step, mark, and for run i its train{i} and test{i}; thinned to POINTS.
+    """The rows of one metric's curves: those of each run, as of `series_rows`."""
+    return series_rows([(run, metric.name) for run in race.runs.values()], replayed)
+
+
+def series_rows(series: Sequence[tuple[Run, str]], replayed: int | None = None) -> pa.Table:
+    """The rows of curves, each a run and a metric's name: step, mark, and train{i} and test{i} of curve i; thinned to POINTS.
 
     An intervention, and the step that is replayed, is a row with its `mark` and no values.
     """
-    runs = list(race.runs.values())
+    runs = [run for run, _ in series]
     longest = max((run.history for run in runs), key=len)
     stride = max(1, -(-len(longest) // POINTS))
     kept = longest[::stride] if (len(longest) - 1) % stride == 0 else [*longest[::stride], longest[-1]]
@@ -211,16 +217,22 @@ def curve_rows(race: Race, metric: Metric, replayed: int | None = None) -> pa.Ta
         changes.append((replayed, t("回放", "replay")))
     none = [None] * len(changes)
     columns: dict[str, list] = {}
-    for i, run in enumerate(runs):
+    for i, (run, name) in enumerate(series):
         records = kept if run.history is longest else by_step(run.history, steps)
         for part in PARTS:
-            columns[f"{part}{i}"] = [shown(record, part, metric.name) for record in records] + none
+            columns[f"{part}{i}"] = [shown(record, part, name) for record in records] + none
     steps += [step for step, _ in changes]
     marks += [mark for _, mark in changes]
     return pa.table(
         {"step": pa.array(steps, pa.int32()), "mark": pa.array(marks, pa.string())}
         | {name: pa.array(values, pa.float32()) for name, values in columns.items()}
     )
+
+
+def within(name: str, group: str) -> str:
+    """What tells a metric from the others of its group: "2" of "Gradient norm 2"."""
+    rest = name.removeprefix(group).strip()
+    return rest if rest and rest != name else term(name)
 
 
 def by_step(history: list[Record], steps: list[int]) -> list[Record | None]:

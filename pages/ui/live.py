@@ -51,6 +51,7 @@ class Live:
         controls.view("did", "")  # what was changed on the way, for the address
         self.pictures: list[tuple[Any, Picture, str | None, str]] = []
         self.message = ""
+        self.inside: Inside | None = None
         self._reconcile(dict(configs))
 
     def _name(self, what: str) -> str:
@@ -155,8 +156,13 @@ class Live:
         self.pictures.append((st.empty(), draw, "*", self._name(f"picture{len(self.pictures)}")))
 
     def _draw(self, frame: Frame) -> None:
-        frame.draw()
+        self._draw_curves(frame)
         self._draw_pictures()
+
+    def _draw_curves(self, frame: Frame) -> None:
+        frame.draw()
+        if self.inside is not None:
+            self.inside.draw()
 
     def _draw_pictures(self) -> None:
         for picture in self.pictures:
@@ -181,6 +187,7 @@ class Live:
         share.button(self.controls, self)
         st.session_state[self._name("only_draw")] = True
         st.fragment(self._tick, run_every=TICK if self.playing or self.filming else None)()
+        self.inside = Inside.offered(self)
         pins.panel(self)
         self._scrubber()
         take_home.offer(self.stem, self.race)
@@ -314,7 +321,7 @@ class Live:
         """The fragment: draws, and while playing trains until a click, the limit or divergence ends it."""
         frame, curves, pictures = Frame(self), Allowance(CURVES_SHARE), Allowance(PICTURES_SHARE)
         with curves.spent():
-            frame.draw()
+            self._draw_curves(frame)
         with pictures.spent():
             self._draw_pictures()
         if st.session_state.pop(self._name("only_draw"), False):
@@ -340,7 +347,7 @@ class Live:
             self._alive()
             if speed != "full" or curves.due():
                 with curves.spent():
-                    frame.draw()
+                    self._draw_curves(frame)
             if speed != "full" or pictures.due():
                 with pictures.spent():
                     self._draw_pictures()
@@ -385,14 +392,14 @@ class Frame:
         self.words = charts.Words(t("步数", "step"), term("train"), term("test"))
         self.names = {name: term(name) for name in live.race.runs}
         self.logarithmic = live.controls.value("log")
-        self.pinned = {metric: pins.overlay(live, metric) for metric in live.race.metrics}
+        self.pinned = {metric: pins.overlay(live, metric) for metric in live.race.groups[""]}
         self.places: dict[str, Any] = {}
         self.texts: dict[str, Any] = {}  # what stands in them, so that only what changed is sent
 
     def draw(self) -> None:
         race = self.live.race
         self._put("message", st.markdown, self._message())
-        metrics = race.metrics
+        metrics = race.groups[""]
         if "columns" not in self.places:
             self.places["columns"] = st.columns([1, 1, *[1] * len(metrics)])
             self.places["charts"] = None
@@ -497,3 +504,59 @@ class Frame:
         if live.playing:
             return t("正在训练……", "Training …")
         return t("按“播放”开始训练（快捷键 P），“单步”走一步（N）。", "Press Play to train (key P), Step for one update (N).") if race.steps == 0 else t("已暂停。", "Paused.")  # fmt: skip
+
+
+class Inside:
+    """What a lesson measures beside its own curves, a chart for each group of metrics; drawn if the viewer asks for it.
+
+    Its expander is a widget, so it stands outside of the fragment, which then replaces the charts in place.
+    """
+
+    def __init__(self, live: Live):
+        self.live = live
+        race = live.race
+        self.words = charts.Words(t("步数", "step"), term("train"), term("test"))
+        self.groups = {group: metrics for group, metrics in race.groups.items() if group}
+        self.places: dict[str, Any] = {}
+
+    @classmethod
+    def offered(cls, live: Live) -> Inside | None:
+        """The expander, and what is in it if it is open."""
+        groups = [group for group in live.race.groups if group]
+        if not groups:
+            return None
+        names = " · ".join(map(term, groups))
+        part = st.expander(
+            t(f"里面发生了什么：{names}", f"What goes on inside: {names}"),
+            icon=":material/monitor_heart:", key=live._name("inside"), on_change="rerun",
+        )  # fmt: skip
+        if not part.open:
+            return None
+        made = cls(live)
+        with part:
+            columns = st.columns(min(len(groups), 2))
+        for number, group in enumerate(groups):
+            made.places[group] = columns[number % len(columns)]
+        made.draw(first=True)
+        return made
+
+    def draw(self, first: bool = False) -> None:
+        for group, metrics in self.groups.items():
+            self._chart(group, metrics, first)
+
+    def _chart(self, group: str, metrics: tuple[Metric, ...], first: bool) -> None:
+        race = self.live.race
+        series = {
+            (f"{term(name)} " if len(race.runs) > 1 else "") + charts.within(metric.name, group): (run, metric.name)
+            for name, run in race.runs.items()
+            for metric in metrics
+            if metric in run.metrics
+        }
+        tested = any(metric in run.history[0].scores.get("test", {}) for run, metric in series.values())
+        unit = metrics[0].unit
+        spec = charts.curve_spec(term(group), unit, unit != "%", tuple(series), self.words, tested=tested)
+        rows = charts.series_rows(list(series.values()), self.live.replayed)
+        options = {"key": f"{self.live.stem}_inside_{group}_{language()}"} if first else {}
+        self.places[group] = self.places[group].vega_lite_chart(
+            rows, spec, alt=t(f"{term(group)}随步数变化的曲线", f"{term(group)} against training steps"), **options
+        )

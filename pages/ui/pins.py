@@ -140,7 +140,7 @@ def measured(run: Run, metric: str) -> dict[int, float]:
 
 def line_of(name: str, runs: list[Run]) -> Line:
     """A run, or the same run from several seeds, as it is kept."""
-    metrics = runs[0].metrics
+    metrics = [metric for metric in runs[0].metrics if not metric.group]  # what is drawn on request is not kept
     curves = {metric: [measured(run, metric.name) for run in runs] for metric in metrics}
     return Line(
         name,
@@ -464,7 +464,7 @@ def panel(live: Live) -> None:
 
 def bound(live: Live) -> str:
     """What Pin does, and how much it keeps at most."""
-    points = LIMIT * len(live.race.runs) * len(live.race.metrics) * charts.PINNED_POINTS
+    points = LIMIT * len(live.race.runs) * len(live.race.groups[""]) * charts.PINNED_POINTS
     kilobytes = math.ceil(points * POINT_BYTES / 1000)
     return t(
         f"把现在的测试集曲线留在图上作比较。最多 {LIMIT} 个钉；每条曲线最多留 {charts.PINNED_POINTS} 个点，合计不超过 {kilobytes} kB，不留权重。",
@@ -509,7 +509,7 @@ def manage(controls: Controls) -> None:
 
 def compare(live: Live) -> None:
     """The table, and what it measures."""
-    pins, metrics = pins_of(live.stem), live.race.metrics
+    pins, metrics = pins_of(live.stem), live.race.groups[""]
     shown = differing([{line.run: line.config for line in each.lines} for each in pins] + [live.race.configs])
     settings = [label_of(live.stem, field) for field in shown]
     numbers = [
@@ -547,7 +547,7 @@ def pinned_table(live: Live, each: Pin, shown: list[str]) -> list[Row]:
     for place, line in enumerate(each.lines):
         mark = swatch(each, place, len(live.race.runs))
         steps = f"{each.steps:,}" + (" ✕" if line.diverged else "")
-        scores = [score_in_words(line.scores.get(metric.name), metric) for metric in live.race.metrics]
+        scores = [score_in_words(line.scores.get(metric.name), metric) for metric in live.race.groups[""]]
         rate = "–" if each.rate is None else f"{each.rate:,.0f}"
         lines.append(
             Row(
@@ -571,7 +571,7 @@ def live_table(live: Live, shown: list[str]) -> list[Row]:
         numbers = [
             f"{run.steps:,}" + (" ✕" if run.diverged else ""),
             "–" if rate is None else f"{rate:,.0f}",
-            *(score_in_words(line.scores.get(metric.name), metric) for metric in live.race.metrics),
+            *(score_in_words(line.scores.get(metric.name), metric) for metric in live.race.groups[""]),
         ]
         lines.append(
             Row(

@@ -37,6 +37,7 @@ WORDS |= {
     "Step": ("步数", "Step"),
     "Steps/s": ("步/秒", "Steps/s"),
     "Kernel error": (f"{BY_NAME['kernel'].zh}误差", "Kernel error"),
+    "Gradient norm": ("各层的梯度范数", "Gradient norm of each layer"),
     "Distance": ("到最近极小点的距离", "Distance to the minimum"),
     "sgd": ("随机梯度下降", "SGD"),
     "nesterov": ("Nesterov", "Nesterov"),

@@ -1,14 +1,17 @@
 """The panel's parts that need no browser: turns, address, curves."""
 
+import json
 import threading
 import time
 
 import pytest
+import torch
+from streamlit.testing.v1 import AppTest
 
-from core.config import Span
+from core.config import Config, Span
 from core.convolution import ConvolutionConfig
-from core.training import Race
-from pages.ui import charts
+from core.training import LOSS, Metric, Race
+from pages.ui import charts, pins
 from pages.ui.address import decode, encode
 from pages.ui.turns import Turns
 
@@ -107,3 +110,74 @@ def test_the_specification_is_built_once():
     first = charts.curve_spec("Loss", "", False, ("run",), words)
     assert charts.curve_spec("Loss", "", False, ("run",), words) is first
     assert "data" not in first and "datasets" not in first
+
+
+NORMS = [Metric(f"Gradient norm {layer}", group="Gradient norm") for layer in (1, 2)]
+
+
+class Grouped:
+    """Learns nothing, and measures in groups."""
+
+    def __init__(self):
+        self.metrics = (LOSS, *NORMS, Metric("Dead units", unit="%", group="Dead units"))
+        self.steps = 0
+
+    def update(self, learning_rate):
+        self.steps += 1
+        return 1.0
+
+    def evaluate(self):
+        norms = {metric.name: 10.0**-layer * (1 + self.steps) for layer, metric in enumerate(NORMS, 1)}
+        return {"train": {"Loss": 1.0, "Dead units": 0.25} | norms, "test": {"Loss": 2.0}}
+
+    def state(self):
+        return {"weight": torch.zeros(1)}
+
+
+class GroupedConfig(Config):
+    def build(self, generator):
+        return Grouped()
+
+
+def grouped_page():
+    from core.config import Config  # an app of its own: it sees nothing of this module
+    from pages.ui.controls import Controls
+    from pages.ui.live import Live
+    from tests.pages.test_live import GroupedConfig
+
+    controls = Controls("cnn", Config())
+    Live(controls, {"run": GroupedConfig()}).panel()
+
+
+def test_metrics_of_a_group_share_a_chart_behind_an_expander():
+    app = AppTest.from_function(grouped_page, default_timeout=60).run()
+    assert not app.exception
+    assert [metric.label for metric in app.metric] == ["Step", "Steps/s", "Loss"], "a group has no number of its own"
+    assert len(app.get("vega_lite_chart")) == 1
+    app.session_state["cnn_inside"] = True
+    app.run()
+    app.button(key="cnn_step").click().run()
+    assert not app.exception
+    titles = [json.loads(chart.proto.spec)["title"]["text"] for chart in app.get("vega_lite_chart")]
+    assert titles == ["Loss", "Gradient norm of each layer", "Dead units"]
+    spec = json.loads(app.get("vega_lite_chart")[1].proto.spec)
+    assert json.dumps(spec).count('"domain": ["1", "2"]') >= 2, "its series are called by what tells them apart"
+    assert spec["layer"][0]["encoding"]["y"]["scale"] == {"type": "log"}
+
+
+def test_rows_of_a_group_are_its_histories():
+    race = Race({"a": GroupedConfig(), "b": GroupedConfig(seed=1)})
+    race.step()
+    assert list(race.groups) == ["", "Gradient norm", "Dead units"]
+    assert race.groups[""] == (LOSS,) and race.groups["Gradient norm"] == tuple(NORMS)
+    rows = charts.series_rows([(run, metric.name) for run in race.runs.values() for metric in NORMS]).to_pydict()
+    assert rows["step"] == [0, 1]
+    assert rows["train1"] == pytest.approx([0.01, 0.02]) and rows["train2"] == pytest.approx([0.1, 0.2])
+    assert rows["test0"] == [None, None]
+    assert charts.within("Gradient norm 2", "Gradient norm") == "2"
+    assert charts.within("Dead units", "Dead units") == "Dead units"
+
+
+def test_pins_keep_no_groups():
+    kept = pins.line_of("run", [Race({"run": GroupedConfig()}).leader])
+    assert list(kept.points) == list(kept.scores) == ["Loss"]
