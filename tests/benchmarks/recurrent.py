@@ -1,0 +1,119 @@
+"""How fast the recurrent cells train: `python tests/benchmarks/recurrent.py`, figures as ratios measured in one run.
+
+Hidden 32, batch 32, two input channels (the adding problem); forward, backward, Adam. The contestants of a cell take
+turns on the same batch and with the same optimizer; of the times of this thread the smallest counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.data.sequences import adding
+from core.optimizers import Optimizer
+from core.rnn import RNN
+
+HIDDEN, BATCH, INPUTS = 32, 32, 2
+LENGTHS = (50, 100, 200)
+
+
+class PerStepRNN(nn.Module):
+    """As one would write it: torch's cell in a Python loop."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.RNNCell(INPUTS, HIDDEN)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h, outputs = x.new_zeros(x.shape[1], HIDDEN), []
+        for step in x:
+            h = self.cell(step, h)
+            outputs.append(h)
+        return torch.stack(outputs), h[None]
+
+
+class GoodPerStepRNN(nn.Module):
+    """A good Python loop: the inputs' products at once, one fused product and one tanh a step."""
+
+    def __init__(self):
+        super().__init__()
+        self.input = nn.Linear(INPUTS, HIDDEN)
+        self.past = nn.Parameter(torch.randn(HIDDEN, HIDDEN) / HIDDEN**0.5)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h, outputs, turned = x.new_zeros(x.shape[1], HIDDEN), [], self.past.T
+        for step in self.input(x).unbind(0):
+            h = torch.tanh(torch.addmm(step, h, turned))
+            outputs.append(h)
+        return torch.stack(outputs), h[None]
+
+
+# What is measured: cell → contestants, ours first; and how many times faster ours is to be than each of the others.
+CONTESTANTS: dict[str, dict[str, Callable[[], nn.Module]]] = {
+    "RNN": {
+        "ours": lambda: RNN(INPUTS, HIDDEN, generator=torch.Generator().manual_seed(0)),
+        "good loop": GoodPerStepRNN,
+        "loop of RNNCell": PerStepRNN,
+        "nn.RNN": lambda: nn.RNN(INPUTS, HIDDEN),
+    },
+}
+WANTED: dict[str, dict[str, float]] = {"RNN": {"good loop": 2.0, "loop of RNNCell": 2.0, "nn.RNN": 2.0}}
+
+
+class Trainer:
+    """One contestant with its readout and its Adam."""
+
+    def __init__(self, cell: nn.Module):
+        self.cell, self.readout = cell, nn.Linear(HIDDEN, 1)
+        self.parameters = [*self.cell.parameters(), *self.readout.parameters()]
+        self.optimizer = Optimizer("adam", self.parameters)
+
+    def update(self, inputs: Tensor, targets: Tensor) -> None:
+        outputs, _ = self.cell(inputs)
+        loss = F.mse_loss(self.readout(outputs[-1]), targets)
+        self.optimizer.step(list(torch.autograd.grad(loss, self.parameters)), 1e-3)
+
+
+def times(contestants: dict[str, Callable[[], nn.Module]], length: int, rounds: int) -> dict[str, float]:
+    """Seconds of one update of each contestant."""
+    batch = adding(length, BATCH, torch.Generator().manual_seed(0))
+    trainers = {name: Trainer(build()) for name, build in contestants.items()}
+    calls = max(1, 200 // length)
+    best = dict.fromkeys(trainers, float("inf"))
+    for _ in range(rounds):
+        for name, trainer in trainers.items():
+            start = time.thread_time()
+            for _ in range(calls):
+                trainer.update(*batch)
+            best[name] = min(best[name], (time.thread_time() - start) / calls)
+    return best
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--cell", choices=CONTESTANTS, action="append", help="only these")
+    arguments = parser.parse_args()
+    missed = 0
+    for cell in arguments.cell or CONTESTANTS:
+        for length in LENGTHS:
+            found = times(CONTESTANTS[cell], length, arguments.rounds)
+            ours = found.pop("ours")
+            for name, seconds in found.items():
+                ratio, wanted = seconds / ours, WANTED[cell].get(name, 0.0)
+                missed += ratio < wanted
+                print(f"{cell}, T = {length}: {ratio:.2f}× {name} ({ours * 1000:.2f} ms), wanted {wanted}×")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
