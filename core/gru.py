@@ -1,0 +1,261 @@
+"""The gated recurrent unit: two gates decide what a candidate state hears of the past, and how much of it is kept.
+
+With r the reset gate, z the update gate and h₋ the state of the step before (nndl, "GRU"; the letters of torch.nn.GRU):
+
+    r = σ(W_r x + U_r h₋ + b_r)      z = σ(W_z x + U_z h₋ + b_z)
+    h̃ = tanh(W x + b + r ⊙ (U h₋ + b'))     reset after the product, as torch computes it
+    h̃ = tanh(W x + b + U (r ⊙ h₋) + b')     reset before the product, the textbook's (Cho et al. 2014)
+    h = z ⊙ h₋ + (1 − z) ⊙ h̃                (Chung et al. 2014 write z for 1 − z)
+
+z = 0 and r = 1 leave h = tanh(W x + U h₋ + b + b'): exactly the simple recurrent network. z = 1 copies the state, whatever
+comes. `unrolled` is the cell to read, and torch can differentiate it; `GRUThroughTime` is the same with its gradient derived
+by hand over the whole sequence, more than twice as fast.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+GRU_GATES = ("reset", "update")
+GATE_STATES = ("learned", "open", "shut")  # held open a gate is 1 everywhere, held shut 0
+RESETS = ("after", "before")
+
+
+# ---- the cell --------------------------------------------------------------------------------------------------------
+
+
+class GRUTrace(NamedTuple):
+    """All that a GRU computed, step by step: each (T, B, hidden)."""
+
+    reset: Tensor  # r
+    update: Tensor  # z
+    past: Tensor  # what the candidate hears of the past: r ⊙ (U h₋ + b'), or U (r ⊙ h₋) + b'
+    candidate: Tensor  # h̃
+    state: Tensor  # h
+
+
+class GRU(nn.Module):
+    """One recurrent layer; with all gates learned and reset="after" it is torch.nn.GRU, and loads its state dict.
+
+    The parameters are torch's, by name and shape (rows: reset gate, update gate, candidate), and are drawn as torch draws
+    them, whatever the gates are set to: clamped or not, equal generators begin with equal weights.
+
+    Args:
+        gates: "reset" and "update" → one of GATE_STATES; a gate that is not named is learned. Held open r = 1 lets all of
+            the past through, and z = 1 keeps the old state; held shut r = 0 and z = 0 do the opposite. A held gate's rows
+            take no part and get a gradient of exactly 0.
+        reset: whether the reset gate acts "before" or "after" the product with U.
+        generator: draws the weights; without one torch's global generator does, as in its own layers.
+        by_hand: whether gradients are derived by hand (fast) or by autograd (readable).
+
+    Raises:
+        ValueError: an unknown gate, gate state or reset.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        gates: Mapping[str, str] | None = None,
+        reset: str = "after",
+        generator: torch.Generator | None = None,
+        by_hand: bool = True,
+    ):
+        super().__init__()
+        self.gates = dict.fromkeys(GRU_GATES, "learned") | dict(gates or {})
+        for name, state in self.gates.items():
+            if name not in GRU_GATES or state not in GATE_STATES:
+                raise ValueError(
+                    f"a gate is one of {', '.join(GRU_GATES)} and {', '.join(GATE_STATES)}, got {name}: {state}"
+                )
+        if reset not in RESETS:
+            raise ValueError(f"reset must be one of {', '.join(RESETS)}, got {reset!r}")
+        self.input_size, self.hidden_size, self.reset, self.by_hand = input_size, hidden_size, reset, by_hand
+        self.weight_ih_l0 = nn.Parameter(torch.empty(3 * hidden_size, input_size))
+        self.weight_hh_l0 = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
+        self.bias_ih_l0 = nn.Parameter(torch.empty(3 * hidden_size))
+        self.bias_hh_l0 = nn.Parameter(torch.empty(3 * hidden_size))
+        for parameter in self.parameters():
+            bound = 1 / math.sqrt(hidden_size)
+            nn.init.uniform_(parameter, -bound, bound, generator=generator)
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(x: (T, B, D), state: (1, B, hidden), zeros if None) -> (states of all steps (T, B, hidden), the last (1, B, hidden))"""
+        given = self.given(x, state)
+        outputs = GRUThroughTime.apply(*given) if self.by_hand else unrolled(*given).state
+        return outputs, outputs[-1:]
+
+    def trace(self, x: Tensor, state: Tensor | None = None) -> GRUTrace:
+        """Gates, candidates and states of every step; arguments as of `forward`, and autograd can go through it."""
+        return unrolled(*self.given(x, state))
+
+    def given(self, x: Tensor, state: Tensor | None) -> tuple[Any, ...]:
+        """The arguments of `unrolled`."""
+        first = x.new_zeros(x.shape[1], self.hidden_size) if state is None else state[0]
+        return x, first, *self.parameters(), held_at(self.gates), self.reset == "before"
+
+    def learned_count(self) -> int:
+        """How many numbers are learned: a held gate needs none of its own."""
+        blocks = 1 + sum(state == "learned" for state in self.gates.values())
+        return blocks * sum(parameter.numel() for parameter in self.parameters()) // 3
+
+
+def held_at(gates: Mapping[str, str]) -> tuple[float | None, float | None]:
+    """For the reset and the update gate: the net input that holds it, ±∞, or None where it is learned."""
+    reset, update = ({"learned": None, "open": math.inf, "shut": -math.inf}[gates[name]] for name in GRU_GATES)
+    return reset, update
+
+
+def unrolled(
+    x: Tensor, state: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor,
+    held: tuple[float | None, float | None], before: bool,
+) -> GRUTrace:  # fmt: skip
+    """The cell, step by step and gate by gate.
+
+    Args:
+        x: (T, B, D)
+        state: (B, hidden), before the first step
+        weight_ih, weight_hh, bias_ih, bias_hh: as torch has them, (3·hidden, …): reset gate, update gate, candidate
+        held: the net inputs (±∞) of gates that are not learned
+        before: whether the reset gate acts before the product with U
+    """
+    u_r, u_z, u = weight_hh.chunk(3)
+    c_r, c_z, c = bias_hh.chunk(3)
+    steps = []
+    for from_input in (x @ weight_ih.T + bias_ih).unbind():
+        i_r, i_z, i = from_input.chunk(3, -1)  # W x + b of each gate and of the candidate
+        reset = gate_value(i_r + state @ u_r.T + c_r, held[0])
+        update = gate_value(i_z + state @ u_z.T + c_z, held[1])
+        past = (reset * state) @ u.T + c if before else reset * (state @ u.T + c)
+        candidate = torch.tanh(i + past)
+        state = update * state + (1 - update) * candidate
+        steps.append((reset, update, past, candidate, state))
+    return GRUTrace(*(torch.stack(each) for each in zip(*steps, strict=True)))
+
+
+def gate_value(net_input: Tensor, held: float | None) -> Tensor:
+    """σ of the net input; of ±∞, 1 or 0 for all, where the gate is held."""
+    return torch.sigmoid(net_input if held is None else torch.full_like(net_input, held))
+
+
+# ---- its gradient, derived by hand -----------------------------------------------------------------------------------
+
+
+class GRUThroughTime(torch.autograd.Function):
+    """`unrolled(…).state` and its gradient by back-propagation through time, derived by hand.
+
+    With δ = ∂L/∂h, what reaches the net inputs of one step is δ times factors of the forward pass alone:
+
+        candidate  ∂L/∂a = δ ⊙ (1 − z) ⊙ (1 − h̃²)
+        update     ∂L/∂a_z = δ ⊙ (h₋ − h̃) ⊙ z (1 − z)
+        reset      ∂L/∂a_r = ∂L/∂a ⊙ (U h₋ + b') ⊙ r (1 − r)      before the product: Uᵀ ∂L/∂a ⊙ h₋ ⊙ r (1 − r)
+
+    and what goes on to h₋ is δ ⊙ z plus what these pass back through U. So the factors of all steps are computed at once,
+    the walk back in time is left with one matrix product a step (two where the reset comes before), and the gradients of
+    the weights are one product over all steps. Products with r are kept, never divided by: r may be 0.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, state: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor,
+        held: tuple[float | None, float | None], before: bool,
+    ) -> Tensor:  # fmt: skip
+        """Arguments as of `unrolled`; the states of all steps (T, B, hidden)."""
+        (length, batch, _), hidden = x.shape, state.shape[1]
+        gates, candidate = 2 * hidden, 3 * hidden
+        # One product for the inputs of all steps gives rows r | z | U h₋ + b' | h̃, each without what h₋ adds to it. The
+        # last but one has no input, so its weights are 0; with the reset before the product it holds r ⊙ h₋.
+        weight = torch.cat([weight_ih[:gates], weight_ih.new_zeros(hidden, weight_ih.shape[1]), weight_ih[gates:]])
+        bias = torch.cat([bias_ih[:gates] + bias_hh[:gates], bias_hh[gates:], bias_ih[gates:]])
+        if before:
+            bias[candidate:] += bias_hh[gates:]
+        rows = torch.addmm(bias, x.flatten(0, 1), weight.T).view(length, batch, 4 * hidden)
+        for net_input, at in zip((rows[..., :hidden], rows[..., hidden:gates]), held, strict=True):
+            if at is not None:
+                net_input.fill_(at)
+        states = x.new_empty(length + 1, batch, hidden)
+        states[0] = state
+        r, z, middle, h = (part.unbind() for part in rows.split(hidden, 2))
+        both, earlier, later = rows[..., :gates].unbind(), states[:-1].unbind(), states[1:].unbind()
+        if before:
+            to_gates, to_candidate = weight_hh[:gates].T.contiguous(), weight_hh[gates:].T.contiguous()
+            for t in range(length):
+                both[t].addmm_(earlier[t], to_gates).sigmoid_()
+                torch.mul(r[t], earlier[t], out=middle[t])
+                h[t].addmm_(middle[t], to_candidate).tanh_()
+                torch.lerp(h[t], earlier[t], z[t], out=later[t])
+        else:
+            of_past, to_all = rows[..., :candidate].unbind(), weight_hh.T.contiguous()
+            for t in range(length):
+                of_past[t].addmm_(earlier[t], to_all)
+                both[t].sigmoid_()
+                h[t].addcmul_(r[t], middle[t]).tanh_()
+                torch.lerp(h[t], earlier[t], z[t], out=later[t])
+        ctx.save_for_backward(x, weight_ih, weight_hh, rows, states)
+        ctx.before = before
+        return states[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """From ∂L/∂outputs (T, B, hidden) to the gradients of x, state, weights and biases."""
+        x, weight_ih, weight_hh, rows, states = ctx.saved_tensors
+        (length, batch, _), hidden = x.shape, states.shape[2]
+        r, z, middle, h = rows.split(hidden, 2)
+        earlier = states[:-1]
+        # Factors of δ, and the gradients of the net inputs they lead to: reset | update | candidate.
+        factors, flowing = (x.new_empty(length, batch, 3, hidden) for _ in range(2))
+        to_candidate = (1 - z) * (1 - h * h)
+        torch.mul((earlier - h) * z, 1 - z, out=factors[:, :, 1])
+        deltas = x.new_empty(length + 1, batch, hidden)  # δ of every step, the state before the first one included
+        deltas[0] = 0
+        deltas[1:] = gradient
+        if ctx.before:
+            factors[:, :, 2] = to_candidate
+            torch.mul(earlier * r, 1 - r, out=factors[:, :, 0])
+            walk_before(deltas, factors, flowing, r, z, weight_hh)
+            by_input = by_past = flowing.view(-1, 3 * hidden)
+            gates = by_past[:, : 2 * hidden].T @ earlier.flatten(0, 1)
+            of_weight_hh = torch.cat([gates, by_past[:, 2 * hidden :].T @ middle.flatten(0, 1)])
+            of_bias_hh = of_bias_ih = by_past.sum(0)
+        else:
+            torch.mul(to_candidate, r, out=factors[:, :, 2])  # it passes back through U times r
+            torch.mul(to_candidate * middle, r * (1 - r), out=factors[:, :, 0])
+            walk_after(deltas, factors, flowing, z, weight_hh)
+            by_past = flowing.view(-1, 3 * hidden)
+            of_weight_hh, of_bias_hh = by_past.T @ earlier.flatten(0, 1), by_past.sum(0)
+            torch.mul(deltas[1:], to_candidate, out=flowing[:, :, 2])  # the input's part is not reset
+            by_input = flowing.view(-1, 3 * hidden)
+            of_bias_ih = by_input.sum(0)
+        of_x = (by_input @ weight_ih).view_as(x) if ctx.needs_input_grad[0] else None
+        return of_x, deltas[0], by_input.T @ x.flatten(0, 1), of_weight_hh, of_bias_ih, of_bias_hh, None, None
+
+
+def walk_after(deltas: Tensor, factors: Tensor, flowing: Tensor, z: Tensor, weight_hh: Tensor) -> None:
+    """Back in time with the reset after the product: completes `deltas` (T + 1, B, hidden) and fills `flowing`."""
+    delta, factor, kept = deltas.unbind(), factors.unbind(), z.unbind()
+    spread, flow, flat = deltas.unsqueeze(2).unbind(), flowing.unbind(), flowing.flatten(2).unbind()
+    for t in range(len(kept) - 1, -1, -1):
+        torch.mul(factor[t], spread[t + 1], out=flow[t])
+        delta[t].addcmul_(delta[t + 1], kept[t]).addmm_(flat[t], weight_hh)
+
+
+def walk_before(deltas: Tensor, factors: Tensor, flowing: Tensor, r: Tensor, z: Tensor, weight_hh: Tensor) -> None:
+    """The same with the reset before the product: what comes back through U is still to be multiplied by r."""
+    hidden = r.shape[2]
+    of_gates, of_candidate = weight_hh[: 2 * hidden], weight_hh[2 * hidden :]
+    delta, let_through, kept, spread = deltas.unbind(), r.unbind(), z.unbind(), deltas.unsqueeze(2).unbind()
+    for_reset, for_rest = factors[:, :, 0].unbind(), factors[:, :, 1:].unbind()
+    reset, rest, candidate = flowing[:, :, 0].unbind(), flowing[:, :, 1:].unbind(), flowing[:, :, 2].unbind()
+    gates, came_back = flowing[:, :, :2].flatten(2).unbind(), torch.empty_like(deltas[0])
+    for t in range(len(kept) - 1, -1, -1):
+        torch.mul(for_rest[t], spread[t + 1], out=rest[t])
+        torch.mm(candidate[t], of_candidate, out=came_back)
+        torch.mul(came_back, for_reset[t], out=reset[t])
+        delta[t].addcmul_(delta[t + 1], kept[t]).addcmul_(came_back, let_through[t]).addmm_(gates[t], of_gates)
