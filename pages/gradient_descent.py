@@ -17,7 +17,7 @@ from core.gradient_descent import (
     rate_limit,
     slope,
 )
-from pages.ui import challenges, lesson, predict, scene
+from pages.ui import challenges, lesson, predict
 from pages.ui import pictures_gradient_descent as pictures
 from pages.ui import questions_gradient_descent as asked
 from pages.ui.lesson import Preset
@@ -30,8 +30,8 @@ def explain(error: ValueError) -> str:
     return t("这些设置不能用。", "These settings cannot be used.")
 
 
-def choose_start() -> None:
-    _, row, column = st.session_state["gradient_descent_start"]["cell"]
+def choose_start(cell: tuple[str, int, int]) -> None:
+    _, row, column = cell
     x, y = pictures.place_of(row, column)
     controls.put(start_x=x, start_y=y)
 
@@ -82,7 +82,6 @@ with side:
         controls.slider("noise", t("梯度噪声", "Gradient noise"), help=t("加到梯度每个分量上的标准差。", "Standard deviation of what is added to each component of the gradient."))  # fmt: skip
     if surface == "digits":
         controls.slider("batch_size", t("批大小（0 = 全部）", "Batch size (0 = all)"), help=t("每步用几张图算梯度。", "Digits that a gradient is computed from."))  # fmt: skip
-    place = st.container()
     first, second = st.columns(2)
     with first:
         controls.slider("start_x", t("起点 x", "Start x"))
@@ -96,8 +95,6 @@ with picture:
     with second:
         method = controls.choice("method", t("看哪一种", "Method to watch"), {name: term(name) for name in METHODS}, help=t("一起跑时它的线更粗；否则只跑它。", "In the race its line is thicker; otherwise it runs alone."))  # fmt: skip
     config = lesson.config(controls, explain)
-with place:
-    scene.show(pictures.start_map(config), "gradient_descent_start", pictures.cell_of(config), on_cell=choose_start)
 
 live = Live(controls, race(config) if together else {method: config})
 rate = controls.value("learning_rate")
@@ -112,8 +109,8 @@ with formula, st.container(horizontal=True, gap="medium", vertical_alignment="ce
     )
     st.caption(t(f"第一步，从高度 {height(config, start).item():.3g} 起", f"SGD's first step, from height {height(config, start).item():.3g}"), width="content")  # fmt: skip
 with map_place:
-    live.picture_all(partial(pictures.descent, focus=method))
-    st.caption(t("暗处低，光从左上来；× 是极小点，○ 是起点。全速一眨眼就到：速度调到 10/秒 看得清。", "Dark is low, the light comes from the upper left; × marks a minimum, ○ the start. At full speed it is over in a blink: 10/s shows how."))  # fmt: skip
+    live.picture_all(partial(pictures.descent, focus=method), on_click=choose_start)
+    st.caption(t("**点图上任意一处，就从那里出发。** 暗处低，光从左上来；× 是极小点，○ 是起点。全速一眨眼就到：速度调到 10/秒 看得清。", "**Click anywhere on the map to start there.** Dark is low, the light comes from the upper left; × marks a minimum, ○ the start. At full speed it is over in a blink: 10/s shows how."))  # fmt: skip
 live.panel()
 
 lesson.heading("学习率能有多大", "How large may the learning rate be?")

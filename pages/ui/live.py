@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -32,6 +33,7 @@ SPEEDS = ("1", "3", "10", "30", "100", "full")  # steps per second
 RATES = tuple(float(f"{digit}e{power}") for power in range(-5, 2) for digit in (1, 2, 3, 5))
 
 Picture = Callable[..., scene.Scene]
+Click = Callable[[Any], None]
 
 
 class Live:
@@ -49,7 +51,7 @@ class Live:
         controls.view("log", False)
         controls.view("limit", limit, STEP_LIMITS)
         controls.view("did", "")  # what was changed on the way, for the address
-        self.pictures: list[tuple[Any, Picture, str | None, str]] = []
+        self.pictures: list[tuple[Any, Picture, str | None, str, dict[str, Callable]]] = []
         self.message = ""
         self.inside: Inside | None = None
         self._reconcile(dict(configs))
@@ -147,13 +149,24 @@ class Live:
         """The step that the pictures are driven back to, if any."""
         return st.session_state.get(self._name("replayed"))
 
-    def picture(self, draw: Picture, run: str | None = None) -> None:
-        """Draw `draw(config, snapshot)` here, and again while it trains. `run` names one of the race, else the first."""
-        self.pictures.append((st.empty(), draw, run, self._name(f"picture{len(self.pictures)}")))
+    def picture(self, draw: Picture, run: str | None = None, on_click: Click | None = None) -> None:
+        """Draw `draw(config, snapshot)` here, and again while it trains. `run` names one of the race, else the first.
 
-    def picture_all(self, draw: Picture) -> None:
+        `on_click` gets what is clicked, also while it trains: the (map, row, column) of a cell of a map with `pick`, or
+        the `go` of a box.
+        """
+        key = self._name(f"picture{len(self.pictures)}")
+        clicked = {} if on_click is None else {"on_cell": partial(self._clicked, key, "cell", on_click), "on_go": partial(self._clicked, key, "go", on_click)}  # fmt: skip
+        self.pictures.append((st.empty(), draw, run, key, clicked))
+
+    def picture_all(self, draw: Picture, on_click: Click | None = None) -> None:
         """Like `picture` for `draw(configs, snapshots)`: dicts by the runs' names."""
-        self.pictures.append((st.empty(), draw, "*", self._name(f"picture{len(self.pictures)}")))
+        self.picture(draw, "*", on_click)
+
+    def _clicked(self, key: str, what: str, on_click: Click) -> None:
+        value = st.session_state[key][what]
+        if value is not None:
+            on_click(value)
 
     def _draw(self, frame: Frame) -> None:
         self._draw_curves(frame)
@@ -168,14 +181,14 @@ class Live:
         for picture in self.pictures:
             self._show(*picture)
 
-    def _show(self, place: Any, draw: Picture, run: str | None, key: str) -> None:
+    def _show(self, place: Any, draw: Picture, run: str | None, key: str, clicked: dict[str, Callable]) -> None:
         if run == "*":
             drawn = draw(self.race.configs, {name: self._pictured(each) for name, each in self.race.runs.items()})
         else:
             chosen = self.race.runs[run] if run else next(iter(self.race.runs.values()))
             drawn = draw(chosen.config, self._pictured(chosen))
         with place:
-            scene.stream(drawn, key)
+            scene.stream(drawn, key, **clicked)
 
     # the panel
 
@@ -509,7 +522,7 @@ class Frame:
 class Inside:
     """What a lesson measures beside its own curves, a chart for each group of metrics; drawn if the viewer asks for it.
 
-    Its expander is a widget, so it stands outside of the fragment, which then replaces the charts in place.
+    Its expander is a widget, so it stands outside of the fragment, which then replaces its charts in place.
     """
 
     def __init__(self, live: Live):
@@ -541,8 +554,9 @@ class Inside:
         return made
 
     def draw(self, first: bool = False) -> None:
-        for group, metrics in self.groups.items():
-            self._chart(group, metrics, first)
+        with scene.of_the_page():
+            for group, metrics in self.groups.items():
+                self._chart(group, metrics, first)
 
     def _chart(self, group: str, metrics: tuple[Metric, ...], first: bool) -> None:
         race = self.live.race

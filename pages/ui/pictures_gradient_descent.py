@@ -26,12 +26,11 @@ from pages.ui.palette import SERIES
 from pages.ui.scene import Figure, Scene
 from pages.ui.text import t, term
 
-CELLS = 60  # of the relief, per side: with it a frame stays under 5,000 values
+CELLS = 51  # of the relief, per side: a cell is 0.2 wide, and a click on it chooses the start
 FINE = 121  # places per side at which the contour lines are computed
 CONTOURS = 11
-RELIEF = 6.5  # how much the light brings out slopes
+RELIEF = 5.5  # how much the light brings out slopes
 SIDE, LEFT, TOP = 440.0, 34.0, 56.0  # of the large map, in units
-START_CELLS, START_SIDE = 51, 300.0  # of the map for clicking: a cell is 0.2 wide
 CORNERS = 80  # of a path, at most
 INK = "#17212b"  # of lines on the map, which is light in both themes
 COLOURS = dict(zip(METHODS, ("#1f6cab", "#c65300", "#087a5d", "#a8367a", "#6b5900"), strict=True))  # SERIES, darker
@@ -42,24 +41,22 @@ TINT = 0.13  # of the map, towards blue
 # ---- the landscape ---------------------------------------------------------------------------------------------------
 
 
-def relief(surface: str, condition: int, angle: int, cells: int) -> Tensor:
-    """How light the map is at each cell (cells, cells): high ground is light, slopes are lit from the upper left."""
-    heights = surface_grid(GradientDescentConfig(surface=surface, condition=condition, angle=angle), cells)
-    order = heights.flatten().argsort().argsort().reshape(cells, cells) / cells**2  # each tone has the same room
-    lit = shade(heights, relief=RELIEF * cells / CELLS) - 0.5
+def relief(config: GradientDescentConfig) -> Tensor:
+    """How light the map is at each cell (CELLS, CELLS): high ground is light, slopes are lit from the upper left."""
+    heights = surface_grid(config, CELLS)
+    order = heights.flatten().argsort().argsort().reshape(CELLS, CELLS) / CELLS**2  # each tone has the same room
+    lit = shade(heights, relief=RELIEF) - 0.5
     return (0.56 + 0.38 * order + 0.5 * lit).clamp(0.25, 1.0).flip(0)
 
 
 @lru_cache(maxsize=32)
-def landscape(
-    surface: str, condition: int, angle: int, x: float, y: float, side: float, cells: int
-) -> tuple[Tensor, str]:
-    """The relief, and the contour lines as an SVG path over a map of this side, its upper left corner at (x, y)."""
+def landscape(surface: str, condition: int, angle: int) -> tuple[Tensor, str]:
+    """The relief, and the contour lines as an SVG path."""
     config = GradientDescentConfig(surface=surface, condition=condition, angle=angle)
     level = levels(surface_grid(config, FINE))
     count = CONTOURS + 1
-    d = "".join(contour(level, level.max().item() * k / count, side) for k in range(1, count))
-    return relief(surface, condition, angle, cells), moved(d, x, y)
+    d = "".join(contour(level, level.max().item() * k / count, SIDE) for k in range(1, count))
+    return relief(config), moved(d, LEFT, TOP)
 
 
 def contour(level: Tensor, at: float, side: float) -> str:
@@ -163,7 +160,7 @@ def descent(configs: Mapping[str, GradientDescentConfig], snapshots: Mapping[str
     """The surface from above with the way of each method down; the one in focus has the thicker line."""
     config = next(iter(configs.values()))
     figure = Figure(LEFT + SIDE + 12, TOP + SIDE + 46)
-    ground(figure, config, LEFT, TOP, SIDE, CELLS)
+    ground(figure, config)
     axes(figure, config)
     for number, name in enumerate(configs):
         legend(figure, name, LEFT + 152 * (number % 3), 18 + 24 * (number // 3))
@@ -177,26 +174,28 @@ def descent(configs: Mapping[str, GradientDescentConfig], snapshots: Mapping[str
         if d:
             figure.path(d, ink="#ffffff", width=1.65 * thick, opacity=0.65)
             figure.path(d, ink=COLOURS[name], width=thick, dash=DASHES[name])
-    ring(figure, config, LEFT, TOP, SIDE)
+    ring(figure, config)
     for name in drawn:
         here = on_map(way(snapshots[name])[-1:], SIDE)[0].clamp(0, SIDE)
         figure.path(
             sign(name, LEFT + here[0].item(), TOP + here[1].item(), 8), ink="#ffffff", fill=COLOURS[name], width=1.8
         )
-    return Scene((figure,), in_words(config, snapshots))
+    return Scene((figure,), in_words(config, snapshots), cell_of(config))
 
 
-def ground(figure: Figure, config: GradientDescentConfig, x: float, y: float, side: float, cells: int) -> None:
+def ground(figure: Figure, config: GradientDescentConfig) -> None:
     """Relief, contour lines and minima."""
-    light, lines = landscape(config.surface, config.condition, config.angle, x, y, side, cells)
-    margin = side / (cells - 1) / 2  # the middle of an outer cell lies on the edge of the square
+    light, lines = landscape(config.surface, config.condition, config.angle)
+    margin = SIDE / (CELLS - 1) / 2  # the middle of an outer cell lies on the edge of the square
+    x, y, side = LEFT - margin, TOP - margin, SIDE + 2 * margin
     figure.map(
-        f"ground{cells}", light, x - margin, y - margin, side + 2 * margin, scale="gray", high=1.0, hover=False
+        "ground", light, x, y, side, scale="gray", high=1.0, hover=False, pick=True,
+        label=t("选起点：方向键移动", "Choose the start: arrow keys move it"),
     )  # fmt: skip
-    figure.rect(x - margin, y - margin, side + 2 * margin, side + 2 * margin, ink="none", fill=SERIES[0], opacity=TINT)
+    figure.rect(x, y, side, side, ink="none", fill=SERIES[0], opacity=TINT)
     figure.path(lines, ink=INK, width=0.9, opacity=0.42)
-    for place in on_map(minima(config), side).tolist():
-        cross(figure, x + place[0], y + place[1], 6)
+    for place in on_map(minima(config), SIDE).tolist():
+        cross(figure, LEFT + place[0], TOP + place[1], 6)
 
 
 def moved(d: str, x: float, y: float) -> str:
@@ -213,11 +212,11 @@ def cross(figure: Figure, x: float, y: float, size: float) -> None:
     figure.path(d, ink=INK, width=2.2)
 
 
-def ring(figure: Figure, config: GradientDescentConfig, x: float, y: float, side: float) -> None:
+def ring(figure: Figure, config: GradientDescentConfig) -> None:
     """Where the descent starts."""
-    place = on_map(torch.tensor([[config.start_x, config.start_y]]), side)[0].tolist()
-    figure.circle(x + place[0], y + place[1], 9, ink="#ffffff", stroke=4.5)
-    figure.circle(x + place[0], y + place[1], 9, ink=INK, stroke=2)
+    x, y = on_map(torch.tensor([[config.start_x, config.start_y]]), SIDE)[0].tolist()
+    figure.circle(LEFT + x, TOP + y, 9, ink="#ffffff", stroke=4.5)
+    figure.circle(LEFT + x, TOP + y, 9, ink=INK, stroke=2)
 
 
 def axes(figure: Figure, config: GradientDescentConfig) -> None:
@@ -269,32 +268,16 @@ def in_words(config: GradientDescentConfig, snapshots: Mapping[str, Snapshot]) -
     )
 
 
-# ---- the map for clicking --------------------------------------------------------------------------------------------
-
-
-def start_map(config: GradientDescentConfig) -> Scene:
-    """A small map on which a click chooses the start; pointing at a place says how high it is."""
-    heights = surface_grid(config, START_CELLS).flip(0)
-    margin = START_SIDE / (START_CELLS - 1) / 2
-    figure = Figure(START_SIDE + 2 * margin + 2, START_SIDE + 2 * margin + 26)
-    x, y = margin + 1, margin + 24
-    words = t("选起点：方向键移动", "Choose the start: arrow keys move it")
-    figure.map("start", heights, x - margin, y - margin, START_SIDE + 2 * margin, pick=True, label=words)
-    ground(
-        figure, config, x, y, START_SIDE, START_CELLS
-    )  # painted over the heights, whose numbers are what is pointed at
-    ring(figure, config, x, y, START_SIDE)
-    figure.text(t("点这里换起点", "Click to choose the start"), 1, 14, size=14, ink="muted")
-    return Scene((figure,), t("曲面的小图，点一处就从那里出发。", "A small map of the surface; a click starts there."))
+# ---- where a click falls ----------------------------------------------------------------------------------------------
 
 
 def cell_of(config: GradientDescentConfig) -> tuple[str, int, int]:
-    """The cell of the small map in which the start lies."""
-    unit = 2 * EDGE / (START_CELLS - 1)
-    return "start", round((EDGE - config.start_y) / unit), round((config.start_x + EDGE) / unit)
+    """The cell of the map in which the start lies."""
+    unit = 2 * EDGE / (CELLS - 1)
+    return "ground", round((EDGE - config.start_y) / unit), round((config.start_x + EDGE) / unit)
 
 
 def place_of(row: int, column: int) -> tuple[float, float]:
-    """The place (x, y) in the middle of a cell of the small map."""
-    unit = 2 * EDGE / (START_CELLS - 1)
+    """The place (x, y) in the middle of a cell of the map."""
+    unit = 2 * EDGE / (CELLS - 1)
     return round(column * unit - EDGE, 1), round(EDGE - row * unit, 1)

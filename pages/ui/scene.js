@@ -117,6 +117,7 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
   view.marks = [];
   view.tip.hidden = true;
   if (!point || !maps[point.map]) return;
+  if (!maps[point.map].hover && !view.hover) return; // it shows what was picked by itself
   const map = maps[point.map], row = Math.min(point.row, map.r - 1), column = Math.min(point.column, map.c - 1);
   const chosen = box(map, row, column, 1, 1);
   view.marks.push(...frameOf(view.layer, chosen, "chosen"));
@@ -128,7 +129,7 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
   }
   const value = values(map)[row * map.c + column];
   view.tip.textContent = `${data.cell[0]} ${row + 1}, ${data.cell[1]} ${column + 1}: ${digits(value)}`;
-  view.tip.hidden = Boolean(map.show) && !view.hover; // a printed number needs no second one
+  view.tip.hidden = !map.hover || (Boolean(map.show) && !view.hover); // a printed number needs no second one
   const scale = view.scale;
   const room = view.figure.w * scale - view.tip.offsetWidth;
   view.tip.style.left = `${Math.max(0, Math.min((chosen.x + chosen.width) * scale + 6, room))}px`;
@@ -339,6 +340,24 @@ export default function (component) {
     state.observer.observe(root);
     memory.set(root, state);
   }
+  state.draw = () => draw(root, state, component);
+  root.onpointerdown = () => { state.held = true; };
+  root.onpointerup = root.onpointercancel = root.onpointerleave = () => release(state);
+  if (state.held) state.waiting = true; else state.draw();
+  return () => state.observer.disconnect();
+}
+
+function release(state) { // a click is one only if what was pressed is still there when it is let go: so nothing is drawn between
+  if (!state.held) return;
+  setTimeout(() => {
+    state.held = false;
+    if (state.waiting) state.draw();
+    state.waiting = false;
+  }, 50);
+}
+
+function draw(root, state, component) {
+  const { data } = component;
   while (state.views.length > data.figures.length) state.views.pop().element.remove();
   while (state.views.length < data.figures.length) {
     const element = document.createElement("div");
@@ -352,5 +371,4 @@ export default function (component) {
   layOut(root, state.views);
   state.views.forEach((view) => drawFigure(view, component));
   state.views.forEach(highlight);
-  return () => state.observer.disconnect();
 }

@@ -7,12 +7,14 @@ that is pointed at lights up its window in the linked maps, in the browser, with
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
 from torch import Tensor
 
 from pages.ui.text import t
@@ -68,6 +70,7 @@ class Figure:
             scale: "diverging" (blue negative, white zero, orange positive), "sequential" (activations), "gray" (pictures).
             low, high: the ends of the scale; high defaults to the largest absolute value, diverging runs −high…high.
             numbers: print every value in its cell.
+            hover: a cell that is pointed at says its value.
             pick: a click reports the cell to `show`'s `on_cell`.
             label: what a screen reader says of a map that can be touched.
         """
@@ -189,6 +192,7 @@ class Scene(NamedTuple):
 
     figures: tuple[Figure, ...]
     alt: str
+    pinned: tuple[str, int, int] | None = None  # the cell (map, row, column) from which arrow keys move
 
 
 component = st.components.v2.component(
@@ -207,7 +211,7 @@ def payload(scene: Scene, pinned: tuple[str, int, int] | None = None) -> dict[st
         "figures": [{"w": f.width, "h": f.height, "items": f.items} for f in scene.figures],
         "cell": [t("行", "row"), t("列", "column")],
         "save": t("下载这幅图", "Download this picture"),
-        "pinned": pinned,
+        "pinned": pinned or scene.pinned,
     }
 
 
@@ -224,7 +228,26 @@ def show(
     )
 
 
-def stream(scene: Scene, key: str) -> None:
+@contextmanager
+def of_the_page() -> Iterator[None]:
+    """What is drawn in here belongs to the page, not to the fragment that draws it.
+
+    So a click on it is a run of the whole page, which pre-empts a fragment that trains without end; and it may replace
+    what the page has drawn outside of the fragment.
+    """
+    if get_script_run_ctx() is None:
+        yield
+        return
+    with ThreadState.scoped(fragment_id=None, delta_path=None):
+        yield
+
+
+def stream(
+    scene: Scene,
+    key: str,
+    on_cell: Callable[[], None] | None = None,
+    on_go: Callable[[], None] | None = None,
+) -> None:
     """Like `show`, any number of times in one run: the figure in the browser stays and is painted anew.
 
     Streamlit takes a key that comes twice in one run for a mistake, and gives a component without a key a new identity
@@ -236,7 +259,10 @@ def stream(scene: Scene, key: str) -> None:
             for name in taken.snapshot():
                 if name == key or name.endswith(f"-{key}"):
                     taken._data.discard(name)
-    component(data=payload(scene), key=key)
+    with of_the_page():
+        component(
+            data=payload(scene), key=key, on_cell_change=on_cell or nothing, on_go_change=on_go or nothing
+        )  # fmt: skip
 
 
 def nothing() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 from dataclasses import replace
@@ -91,16 +90,18 @@ def test_every_surface_shows_and_the_batch_belongs_to_the_real_one(surface):
     assert ("gradient_descent_condition" in keys) == (surface == "bowl")
 
 
-def test_a_cell_of_the_small_map_is_the_place_that_it_shows():
+def test_a_click_on_the_map_starts_where_it_falls():
     config = GradientDescentConfig(start_x=1.4, start_y=-3.0)
     _, row, column = pictures.cell_of(config)
     assert pictures.place_of(row, column) == (1.4, -3.0)
     assert pictures.place_of(0, 0) == (-5.0, 5.0)
-    scene = pictures.start_map(config)
-    item = next(item for item in scene.figures[0].items if item.get("n") == "start")
-    values = torch.frombuffer(bytearray(base64.b64decode(item["d"])), dtype=torch.float32)
-    here = values.reshape(item["r"], item["c"])[row, column].item()
-    assert here == pytest.approx(height(config, torch.tensor([1.4, -3.0], dtype=torch.float64)).item(), rel=1e-5)
+    figure = scene_of(raced(config, 1)).figures[0]
+    item = next(item for item in figure.items if item.get("n") == "ground")
+    ring = next(item for item in figure.items if item["t"] == "circle")
+    cell = item["w"] / item["c"]
+    assert item["pick"] and (ring["x"], ring["y"]) == pytest.approx(
+        (item["x"] + (column + 0.5) * cell, item["y"] + (row + 0.5) * cell)
+    )
 
 
 def test_contour_lines_run_at_one_height():
