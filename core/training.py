@@ -34,6 +34,7 @@ class Metric(NamedTuple):
     group: str = (
         ""  # those of one group share a chart, beside the lesson's own, logarithmic but for shares, drawn on request
     )
+    log: bool = False  # its values differ by magnitudes: a logarithmic axis, whatever the viewer chose for the loss
 
 
 LOSS = Metric("Loss")

@@ -235,6 +235,11 @@ def within(name: str, group: str) -> str:
     return rest if rest and rest != name else term(name)
 
 
+def is_logarithmic(metric: Metric, chosen: bool) -> bool:
+    """Whether a metric has a logarithmic axis: shares never, some always, the others as the viewer has `chosen`."""
+    return metric.unit != "%" and (chosen or metric.log)
+
+
 def by_step(history: list[Record], steps: list[int]) -> list[Record | None]:
     """The records of these steps; None where there is none (a run that diverged has fewer)."""
     found = {record.step: record for record in history}

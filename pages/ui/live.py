@@ -462,7 +462,7 @@ class Frame:
 
     def _chart(self, column: Any, metric: Metric) -> None:
         name = f"chart_{metric.name}"
-        logarithmic = self.logarithmic and metric.unit != "%"
+        logarithmic = charts.is_logarithmic(metric, self.logarithmic)
         height = charts.PRESENTED_HEIGHT if share.presenting() else charts.HEIGHT
         pinned = self.pinned[metric]
         tested = any(metric.name in run.history[0].scores.get("test", {}) for run in self.live.race.runs.values())

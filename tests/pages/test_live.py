@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import Config, Span
 from core.convolution import ConvolutionConfig
-from core.training import LOSS, Metric, Race
+from core.training import ACCURACY, LOSS, Metric, Race
 from pages.ui import charts, pins
 from pages.ui.address import decode, encode
 from pages.ui.turns import Turns
@@ -181,3 +181,11 @@ def test_rows_of_a_group_are_its_histories():
 def test_pins_keep_no_groups():
     kept = pins.line_of("run", [Race({"run": GroupedConfig()}).leader])
     assert list(kept.points) == list(kept.scores) == ["Loss"]
+
+
+def test_which_axes_are_logarithmic():
+    norm = Metric("Gradient norm", log=True)
+    for chosen in (False, True):
+        assert charts.is_logarithmic(LOSS, chosen) == chosen
+        assert charts.is_logarithmic(norm, chosen)
+        assert not charts.is_logarithmic(ACCURACY, chosen), "a share has a zero"
