@@ -589,12 +589,12 @@ class Batches:
 
 
 DEAD_UNITS = Metric("Dead units", unit="%", group="Dead units")
-UPDATE_RATIO = Metric("Update-to-weight ratio", group="Update-to-weight ratio")
+UPDATE_RATIO = Metric("Update-to-weight ratio", group="Update-to-weight ratio", log=True)
 
 
 def gradient_metric(layer: int) -> Metric:
     """Length of the gradient of one layer's weights and biases, over all training points; layers count from 1."""
-    return Metric(f"Gradient norm {layer}", group="Gradient norm")
+    return Metric(f"Gradient norm {layer}", group="Gradient norm", log=True)
 
 
 class PlaygroundLearner:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -31,9 +31,7 @@ class Metric(NamedTuple):
     name: str
     better: str = "lower"  # or "higher"
     unit: str = ""  # "%" shows a share of one as a percentage
-    group: str = (
-        ""  # those of one group share a chart, beside the lesson's own, logarithmic but for shares, drawn on request
-    )
+    group: str = ""  # those of one group share a chart, beside the lesson's own and drawn on request
     log: bool = False  # its values differ by magnitudes: a logarithmic axis, whatever the viewer chose for the loss
 
 
@@ -224,12 +222,14 @@ class Race:
         for run in self.runs.values():
             run.step(measure)
 
-    def advance(self, seconds: float, limit: float = math.inf) -> None:
-        """Train all runs for a time slice, at least one step each, up to `limit` steps."""
+    def advance(
+        self, seconds: float, limit: float = math.inf, until: Callable[[Race], bool] = lambda race: False
+    ) -> None:
+        """Train all runs for a time slice, at least one step each, up to `limit` steps, or `until` says that it is enough."""
         deadline = time.perf_counter() + seconds
         while self.steps < limit and not self.over:
             self.step()
-            if time.perf_counter() >= deadline:
+            if time.perf_counter() >= deadline or until(self):
                 break
 
     def intervene(self, name: str, value: Any) -> None:

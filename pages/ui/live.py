@@ -16,7 +16,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.config import Config
+from core.config import Config, Span
 from core.training import SNAPSHOT_BYTES, SNAPSHOTS, Intervention, Metric, Race, Run, Snapshot, replay
 from pages.ui import charts, pins, scene, share, take_home
 from pages.ui.address import decode_interventions, encode_interventions
@@ -29,7 +29,12 @@ CURVES_SHARE, PICTURES_SHARE = 0.03, 0.02  # of the time of this server, at most
 LIMIT = 400_000  # steps; more than a minute at full speed for every lesson
 STEP_LIMITS = range(100, 10_000_001)
 SLIDER_WIDTH = 172  # pixels; buttons and sliders stand in one row of a laptop's screen
-SPEEDS = ("1", "3", "10", "30", "100", "full")  # steps per second
+SPEEDS = ("1", "3", "10", "30", "100", "300", "1000", "full")  # steps per second
+FRAMES = 12  # per second, at most, at such a speed: of more steps several lie between two looks …
+PACED_SHARE = 0.1  # … and fewer when several viewers train
+NEVER = "never"  # stops of its own accord at the limit alone
+GOAL = Span(0.0, 1e6, 0.01)  # of a measure at which it may stop
+SIGNS = {"higher": "≥", "lower": "≤"}
 RATES = tuple(float(f"{digit}e{power}") for power in range(-5, 2) for digit in (1, 2, 3, 5))
 
 Picture = Callable[..., scene.Scene]
@@ -43,11 +48,12 @@ class Live:
         controls: the lesson's controls.
         configs: the runs to train side by side, by name; often one.
         limit: the step limit to begin with.
+        speed: to begin with, one of SPEEDS: a lesson that learns in a blink is better seen at its pace.
     """
 
-    def __init__(self, controls: Controls, configs: Mapping[str, Config], limit: int = LIMIT):
+    def __init__(self, controls: Controls, configs: Mapping[str, Config], limit: int = LIMIT, speed: str = "full"):
         self.controls, self.stem = controls, controls.stem
-        controls.view("speed", "full", SPEEDS)
+        controls.view("speed", speed, SPEEDS)
         controls.view("log", False)
         controls.view("limit", limit, STEP_LIMITS)
         controls.view("did", "")  # what was changed on the way, for the address
@@ -55,6 +61,10 @@ class Live:
         self.message = ""
         self.inside: Inside | None = None
         self._reconcile(dict(configs))
+        names = (NEVER, *(metric.name for metric in self.race.groups[""]))
+        if controls.view("stop", NEVER, names) not in names:  # of other metrics, before a setting was changed
+            controls.put(stop=NEVER)
+        controls.view("stop_at", 0.1, GOAL)
 
     def _name(self, what: str) -> str:
         return f"{self.stem}_{what}"
@@ -71,6 +81,10 @@ class Live:
     def limit(self) -> int:
         """The step at which it stops: as set, and once more for each Play at the limit."""
         return self.controls.value("limit") * (1 + st.session_state[self._name("extensions")])
+
+    def reached(self, race: Race | None = None) -> bool:
+        """Whether the measure at which it is to stop has been reached at the step just made."""
+        return arrived(race or self.race, self.controls.value("stop"), self.controls.value("stop_at"))
 
     def _reconcile(self, configs: dict[str, Config]) -> None:
         """A change of the learning rate goes on with the run; any other change starts a fresh one."""
@@ -97,6 +111,7 @@ class Live:
     def _start(self, configs: Mapping[str, Config], planned: Iterable[Intervention] = ()) -> None:
         st.session_state[self._name("race")] = Race(configs, planned)
         st.session_state[self._name("extensions")] = 0
+        st.session_state[self._name("past_goal")] = False
         st.session_state[self._name("rate")] = None
         st.session_state[self._name("plan")] = self._changes()
         key = key_of(self.stem, "learning_rate")
@@ -221,6 +236,7 @@ class Live:
             with st.popover(t("更多", "More"), icon=":material/tune:"):
                 self.controls.number("seed", t("随机种子", "Seed"), help=t("初始权重和批次的抽取。", "Draws the initial weights and the batches."))  # fmt: skip
                 self.controls.number("limit", t("步数上限", "Step limit"), step=10_000)
+                self._stop_condition()
                 self.controls.toggle("log", t("损失用对数轴", "Logarithmic loss axis"))
                 st.button(
                     t("全部恢复默认", "All controls to defaults"),
@@ -241,8 +257,16 @@ class Live:
                 width=SLIDER_WIDTH,
             )
 
+    def _stop_condition(self) -> None:
+        """At which measure it stops by itself."""
+        metrics = {metric.name: f"{term(metric.name)} {SIGNS[metric.better]}" for metric in self.race.groups[""]}
+        stop = self.controls.choice("stop", t("何时自动停下", "Stop by itself when"), {NEVER: t("到步数上限", "at the step limit")} | metrics)  # fmt: skip
+        if stop != NEVER:
+            self.controls.number("stop_at", metrics[stop], help=t("看测试集（没有就看训练集）；百分比写成小数，如 0.95。", "Measured on held-out data, if there is any; a percentage as a share, like 0.95."))  # fmt: skip
+
     def _toggle(self) -> None:
         playing = not self.playing
+        st.session_state[self._name("past_goal")] = self.reached()
         if playing and self.race.steps >= self.limit:
             st.session_state[self._name("extensions")] += 1
         st.session_state[self._name("playing")] = playing
@@ -344,13 +368,13 @@ class Live:
         if not self.playing:
             return
         race, began, steps_then = self.race, time.perf_counter(), self.race.steps
+        paced = Allowance(PACED_SHARE)
+        goal = (lambda race: False) if st.session_state.get(self._name("past_goal")) else self.reached
         while race.steps < self.limit and not race.over:
             speed, made = self.controls.value("speed"), len(race.leader.interventions)
+            steps = math.inf if speed == "full" else max(1, round(float(speed) / FRAMES))
             with TURNS.slice(alive=self._alive):
-                if speed == "full":
-                    race.advance(TURNS.length, self.limit)
-                else:
-                    race.step()
+                race.advance(TURNS.length, min(self.limit, race.steps + steps), goal)
             if len(race.leader.interventions) != made:
                 st.rerun()  # a planned change: the sliders outside of this fragment follow
             now = time.perf_counter()
@@ -358,14 +382,20 @@ class Live:
                 st.session_state[self._name("rate")] = (race.steps - steps_then) / (now - began)
                 began, steps_then = now, race.steps
             self._alive()
-            if speed != "full" or curves.due():
+            if goal(race):
+                break
+            if speed != "full":
+                if paced.due():
+                    with paced.spent():
+                        self._draw(frame)
+                self._rest(now + steps / float(speed))
+                continue
+            if curves.due():
                 with curves.spent():
                     self._draw_curves(frame)
-            if speed != "full" or pictures.due():
+            if pictures.due():
                 with pictures.spent():
                     self._draw_pictures()
-            if speed != "full":
-                self._rest(now + 1 / float(speed))
         st.session_state[self._name("playing")] = False
         st.rerun()
 
@@ -377,6 +407,22 @@ class Live:
         while (left := until - time.perf_counter()) > 0:
             time.sleep(min(left, 0.05))
             self._alive()
+
+
+def arrived(race: Race, stop: str, at: float) -> bool:
+    """Whether a run of the race has been measured at the step just made, and its metric named `stop` has reached `at`.
+
+    The held-out measure counts, if there is one.
+    """
+    metric = next((metric for metric in race.metrics if metric.name == stop), None)
+    if metric is None:
+        return False
+    for run in race.runs.values():
+        step, scores = run.history[-1]
+        value = scores.get("test", {}).get(stop, scores.get("train", {}).get(stop)) if step == run.steps else None
+        if value is not None and (value >= at if metric.better == "higher" else value <= at):
+            return True
+    return False
 
 
 class Allowance:
@@ -508,6 +554,11 @@ class Frame:
                 f":material/history: 回放：第 **{live.replayed}** 步的权重。",
                 f":material/history: Replay: the weights of step **{live.replayed}**.",
             )
+        if not live.playing and race.steps and live.reached():
+            return t(
+                f":material/flag: 到了停止条件，第 **{race.steps}** 步；再按“播放”继续。",
+                f":material/flag: The stop condition is met at step **{race.steps}**; Play goes on.",
+            )
         if race.steps >= live.limit:
             return t(
                 ":material/flag: 已到步数上限；再按“播放”继续。", ":material/flag: Step limit reached; Play goes on."
@@ -567,8 +618,8 @@ class Inside:
             if metric in run.metrics
         }
         tested = any(metric in run.history[0].scores.get("test", {}) for run, metric in series.values())
-        unit = metrics[0].unit
-        spec = charts.curve_spec(term(group), unit, unit != "%", tuple(series), self.words, tested=tested)
+        logarithmic = charts.is_logarithmic(metrics[0], chosen=False)
+        spec = charts.curve_spec(term(group), metrics[0].unit, logarithmic, tuple(series), self.words, tested=tested)
         rows = charts.series_rows(list(series.values()), self.live.replayed)
         options = {"key": f"{self.live.stem}_inside_{group}_{language()}"} if first else {}
         self.places[group] = self.places[group].vega_lite_chart(

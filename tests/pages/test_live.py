@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from core.config import Config, Span
 from core.convolution import ConvolutionConfig
 from core.training import ACCURACY, LOSS, Metric, Race
-from pages.ui import charts, pins
+from pages.ui import charts, live, pins
 from pages.ui.address import decode, encode
 from pages.ui.turns import Turns
 
@@ -112,7 +112,7 @@ def test_the_specification_is_built_once():
     assert "data" not in first and "datasets" not in first
 
 
-NORMS = [Metric(f"Gradient norm {layer}", group="Gradient norm") for layer in (1, 2)]
+NORMS = [Metric(f"Gradient norm {layer}", group="Gradient norm", log=True) for layer in (1, 2)]
 
 
 class Grouped:
@@ -128,7 +128,7 @@ class Grouped:
 
     def evaluate(self):
         norms = {metric.name: 10.0**-layer * (1 + self.steps) for layer, metric in enumerate(NORMS, 1)}
-        return {"train": {"Loss": 1.0, "Dead units": 0.25} | norms, "test": {"Loss": 2.0}}
+        return {"train": {"Loss": 1.0, "Dead units": 0.25} | norms, "test": {"Loss": 2 / (1 + self.steps)}}
 
     def state(self):
         return {"weight": torch.zeros(1)}
@@ -176,6 +176,17 @@ def test_rows_of_a_group_are_its_histories():
     assert rows["test0"] == [None, None]
     assert charts.within("Gradient norm 2", "Gradient norm") == "2"
     assert charts.within("Dead units", "Dead units") == "Dead units"
+
+
+def test_it_stops_where_it_is_told_to():
+    race = Race({"a": GroupedConfig(), "b": GroupedConfig(seed=1)})
+    race.advance(60, until=lambda race: live.arrived(race, "Loss", 0.2))
+    assert race.steps == 9, "2 / (1 + 9) is the first held-out loss of at most 0.2"
+    race.advance(60, until=lambda race: live.arrived(race, "Loss", 0.1))
+    assert race.steps == 20, "of steps past 10 every second one is measured"
+    race.step()
+    assert not live.arrived(race, "Loss", 5.0), "what is measured at another step does not count"
+    assert not live.arrived(race, "never", 0.0)
 
 
 def test_pins_keep_no_groups():
