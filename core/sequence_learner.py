@@ -138,13 +138,14 @@ def sequence_accuracy(task: str, answers: Tensor, targets: Tensor) -> float:
 
 
 def clip_norm(gradients: list[Tensor], largest: float) -> float:
-    """Scale gradients in place so that their common norm is at most `largest`; return the norm before.
+    """Replace gradients by scaled ones, so that their common norm is at most `largest`; return the norm before.
 
-    As torch's `clip_grad_norm_`, which needs the gradients in their parameters.
+    As torch's `clip_grad_norm_`, which needs the gradients in their parameters. Nothing is scaled in place: two biases
+    that are only ever added share one tensor as their gradient, and it would be scaled twice.
     """
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
     if norm > largest:
-        torch._foreach_mul_(gradients, largest / (norm + 1e-6))
+        gradients[:] = torch._foreach_mul(gradients, largest / (norm + 1e-6))
     return norm
 
 

@@ -90,6 +90,16 @@ def test_a_clipped_gradient_keeps_its_direction_and_a_short_one_is_left():
     assert clip_norm(gradients, math.inf) == pytest.approx(1.0)
 
 
+def test_one_gradient_of_two_biases_is_scaled_once():
+    """Of biases that are only ever added, autograd gives the same tensor twice."""
+    first, second = torch.zeros(2, requires_grad=True), torch.zeros(2, requires_grad=True)
+    gradients = list(torch.autograd.grad((first + second) @ torch.tensor([3.0, 4.0]), [first, second]))
+    assert gradients[0].data_ptr() == gradients[1].data_ptr()
+    norm = clip_norm(gradients, 1.0)
+    assert norm == pytest.approx(math.sqrt(50))
+    assert torch.cat(gradients).norm().item() == pytest.approx(1.0, abs=1e-6)
+
+
 def test_it_learns_delayed_recall():
     run = replay(TheirsConfig(length=4, hidden=16, learning_rate=0.02), steps=150)
     assert run.history[0].scores["test"]["Accuracy"] < 0.5
