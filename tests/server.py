@@ -104,11 +104,18 @@ class Viewer:
         await self.socket.close()
 
     async def _read(self) -> None:
-        async for raw in self.socket:
-            if isinstance(raw, bytes):
-                message = ForwardMsg()
-                message.ParseFromString(raw)
-                self._take(message)
+        try:
+            async for raw in self.socket:
+                if isinstance(raw, bytes):
+                    message = ForwardMsg()
+                    message.ParseFromString(raw)
+                    self._take(message)
+            self.errors.append("the connection was closed")
+        except Exception as error:
+            self.errors.append(f"reading failed: {error!r}")
+            raise
+        finally:
+            self.idle.set()  # a reader that ends silently would look like a server that hangs
 
     def _take(self, message: ForwardMsg) -> None:
         kind = message.WhichOneof("type")

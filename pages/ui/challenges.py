@@ -45,13 +45,12 @@ def show(stem: str, live: Live, challenge: Challenge) -> None:
         mark(stem, name)
         st.toast(t(f"达成：{challenge.text}", f"Reached: {challenge.text}"), icon=":material/trophy:")
     if reached or before:
-        st.markdown(t(":green[:material/check_circle: **已达成**]", ":green[:material/check_circle: **Reached**]"))
+        state = t(":green[:material/check_circle: **已达成**]", ":green[:material/check_circle: **Reached**]")
     else:
-        st.markdown(t(":material/radio_button_unchecked: 未达成", ":material/radio_button_unchecked: Not yet"))
-    st.markdown(f"**{challenge.text}**")
+        state = t(":material/radio_button_unchecked: 未达成", ":material/radio_button_unchecked: Not yet")
     if live.playing:
-        st.caption(t("暂停后测量。", "Measured when you pause."))
-    elif reached:
-        st.caption(measured)
-    else:
-        st.caption(t(f"现在：{measured}", f"Now: {measured}") if before else measured)
+        measured = t("暂停后测量。", "Measured when you pause.")
+    elif before and not reached:
+        measured = t(f"现在：{measured}", f"Now: {measured}")
+    st.markdown(f"{state}\n\n**{challenge.text}**")
+    st.caption(measured)

@@ -219,18 +219,23 @@ def ask(controls: Controls, questions: tuple[Question, ...]) -> None:
 
 
 def choose(controls: Controls, names: tuple[str, ...], current: str) -> None:
-    """A button for each question; the done ones are ticked."""
-    done = marked(controls.stem)
-    with st.container(horizontal=True, gap="small"):
-        for number, name in enumerate(names, start=1):
-            st.button(
-                f"{number} ✓" if name in done else str(number),
-                key=f"{controls.stem}_question_{name}",
-                type="primary" if name == current else "secondary",
-                help=t(f"第 {number} 题", f"Question {number}"),
-                on_click=controls.put,
-                kwargs={"question": name},
-            )
+    """The questions by number in a row; the done ones are ticked."""
+    done, key = marked(controls.stem), f"{controls.stem}_questions"
+    numbers = {
+        name: f"{number} :material/check:" if name in done else str(number)
+        for number, name in enumerate(names, start=1)
+    }
+    st.session_state[key] = current
+    st.segmented_control(
+        t("题目", "Questions"),
+        names,
+        format_func=numbers.get,
+        key=key,
+        default=current,
+        required=True,
+        label_visibility="collapsed",
+        on_change=lambda: controls.put(question=st.session_state[key]),
+    )
 
 
 def answer_of(stem: str, question: Question) -> Answer | None:
