@@ -1,0 +1,216 @@
+"""The long short-term memory: a state that gates write, keep and read; each gate can be held open or shut.
+
+Sources: Hochreiter & Schmidhuber 1997; forget gate and its bias Gers, Schmidhuber & Cummins 2000 and Jozefowicz et al.
+2015; peepholes Gers & Schmidhuber 2000; the variants side by side Greff et al. 2017; nndl 6.6.1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+GATES = ("input", "forget", "output")
+SETTINGS = ("learned", "open", "shut")  # of a gate: computed, held at 1, held at 0
+ROWS = {"input": 0, "forget": 1, "candidate": 2, "output": 3}  # the order of torch's blocks of `hidden` rows
+PINNED = 40.0  # σ(40) is 1 to the last digit of float64, σ(−40) is 4e−18
+
+
+class LSTMTrace(NamedTuple):
+    """Every part of every step, (T, B, hidden) each; of a single step (B, hidden)."""
+
+    input: Tensor  # i: how much of the candidate is written
+    forget: Tensor  # f: how much of the old cell state is kept
+    candidate: Tensor  # c̃: what could be written
+    output: Tensor  # o: how much of the cell state is shown
+    cell: Tensor  # c = f ⊙ c₋ + i ⊙ c̃
+    hidden: Tensor  # h = o ⊙ tanh c
+
+
+class LSTM(nn.Module):
+    """One layer of LSTM whose gates can be held open or shut; with all of them learned it is `torch.nn.LSTM`.
+
+    Its parameters have torch's names and order, so a one-layer state dict of `torch.nn.LSTM` loads unchanged. Those of
+    a gate that is not learned are kept but have no effect and no gradient.
+
+    Args:
+        input_size: D.
+        hidden_size: of the hidden and of the cell state.
+        gates: gate → "learned", "open" (held at 1) or "shut" (held at 0); those left out are learned.
+        generator: draws the parameters, U(−1/√hidden, 1/√hidden) as torch does.
+        candidate_activation, output_activation: whether tanh squashes the candidate, and the cell state on its way out.
+        coupled: f = 1 − i, the forget gate has no weights of its own (but keeps its place among torch's rows).
+        peephole: the gates see the cell state too, each unit its own: i and f the old one, o the new one.
+        forget_bias: added to the forget gate's initial bias.
+
+    Raises:
+        ValueError: a gate or a setting that does not exist, or a pinned forget gate that is coupled as well.
+    """
+
+    sign: Tensor
+    pin: Tensor
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        gates: Mapping[str, str] | None = None,
+        *,
+        generator: torch.Generator,
+        candidate_activation: bool = True,
+        output_activation: bool = True,
+        coupled: bool = False,
+        peephole: bool = False,
+        forget_bias: float = 0.0,
+    ):
+        super().__init__()
+        self.gates = checked_gates(gates or {}, coupled)
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.candidate_activation, self.output_activation = candidate_activation, output_activation
+        self.coupled, self.peephole = coupled, peephole
+        self.weight_ih_l0 = nn.Parameter(torch.empty(4 * hidden_size, input_size))
+        self.weight_hh_l0 = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
+        self.bias_ih_l0 = nn.Parameter(torch.empty(4 * hidden_size))
+        self.bias_hh_l0 = nn.Parameter(torch.empty(4 * hidden_size))
+        if peephole:
+            self.weight_ch_l0 = nn.Parameter(torch.empty(3, hidden_size))  # of i, f and o
+        bound = 1 / math.sqrt(hidden_size)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                nn.init.uniform_(parameter, -bound, bound, generator=generator)
+            self.bias_ih_l0[self.rows("forget")] += forget_bias
+        # The kernel computes σ(z) of every gate. Rows times 0 and a bias of ±40 make it 1 or 0 whatever comes in; the
+        # input gate's rows times −1 make it a coupled forget gate, since 1 − σ(z) = σ(−z).
+        sign, pin = torch.ones(4 * hidden_size), torch.zeros(4 * hidden_size)
+        if coupled:
+            sign[self.rows("forget")] = -1
+        for gate, setting in self.gates.items():
+            if setting != "learned":
+                sign[self.rows(gate)] = 0
+                pin[self.rows(gate)] = PINNED if setting == "open" else -PINNED
+        if coupled and self.gates["input"] != "learned":
+            sign[self.rows("forget")] = 0
+            pin[self.rows("forget")] = -pin[self.rows("input")]
+        self.plain = bool((sign == 1).all())  # all gates learned by themselves
+        self.register_buffer("sign", sign, persistent=False)
+        self.register_buffer("pin", pin, persistent=False)
+
+    def rows(self, gate: str) -> slice:
+        """The rows of weights and biases that a gate, or the candidate, has."""
+        return slice(ROWS[gate] * self.hidden_size, (ROWS[gate] + 1) * self.hidden_size)
+
+    @property
+    def fused(self) -> bool:
+        """Whether torch's kernel can do it: it knows neither peepholes nor a missing tanh."""
+        return self.candidate_activation and self.output_activation and not self.peephole
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Run over a sequence.
+
+        Args:
+            x: (T, B, D).
+            state: hidden and cell state before it, (1, B, hidden) each; zeros if there is none.
+
+        Returns:
+            The hidden state at every step (T, B, hidden), and the last hidden and cell state (1, B, hidden).
+        """
+        state = self.state_before(x, state)
+        if not self.fused:
+            steps = self.by_hand(x, state)
+            return steps.hidden, (steps.hidden[-1:], steps.cell[-1:])
+        outputs, h, c = torch.lstm(x, state, self.pinned_parameters(), True, 1, 0.0, self.training, False, False)
+        return outputs, (h, c)
+
+    def state_before(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """The given state, or zeros."""
+        if state is not None:
+            return state
+        zeros = x.new_zeros(1, x.shape[1], self.hidden_size)
+        return zeros, zeros
+
+    def pinned_parameters(self) -> list[Tensor]:
+        """torch's four parameters, changed so that its kernel holds gates open or shut."""
+        parameters: list[Tensor] = [self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0]
+        if self.plain:
+            return parameters
+        if self.coupled:
+            i, rest = self.rows("input"), slice(self.rows("candidate").start, None)
+            parameters = [torch.cat([part[i], part[i], part[rest]]) for part in parameters]
+        weight_ih, weight_hh, bias_ih, bias_hh = parameters
+        sign, pin = self.sign, self.pin
+        return [weight_ih * sign[:, None], weight_hh * sign[:, None], torch.addcmul(pin, bias_ih, sign), bias_hh * sign]
+
+    # ---- the same by hand, to be read and for what the kernel cannot do ----
+
+    def by_hand(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> LSTMTrace:
+        """All steps one after the other, as the formulas have them; arguments as for `forward`."""
+        h, c = (part[0] for part in self.state_before(x, state))
+        from_input = (
+            x @ self.weight_ih_l0.T + self.bias_ih_l0 + self.bias_hh_l0
+        )  # (T, B, 4·hidden), of all steps at once
+        steps = []
+        for now in from_input:
+            step = self.step(now, h, c)
+            h, c = step.hidden, step.cell
+            steps.append(step)
+        return LSTMTrace(*map(torch.stack, zip(*steps, strict=True)))
+
+    def step(self, from_input: Tensor, h: Tensor, c: Tensor) -> LSTMTrace:
+        """One step: `from_input` (B, 4·hidden) is W x + b, h and c (B, hidden) are the states before it."""
+        z_i, z_f, z_c, z_o = (from_input + h @ self.weight_hh_l0.T).chunk(4, dim=-1)  # net inputs, (B, hidden) each
+        if self.peephole:
+            z_i = z_i + self.weight_ch_l0[0] * c
+            z_f = z_f + self.weight_ch_l0[1] * c
+        i = self.gate("input", z_i)
+        f = 1 - i if self.coupled else self.gate("forget", z_f)
+        candidate = torch.tanh(z_c) if self.candidate_activation else z_c
+        c = f * c + i * candidate
+        if self.peephole:
+            z_o = z_o + self.weight_ch_l0[2] * c
+        o = self.gate("output", z_o)
+        h = o * (torch.tanh(c) if self.output_activation else c)
+        return LSTMTrace(i, f, candidate, o, c, h)
+
+    def gate(self, name: str, z: Tensor) -> Tensor:
+        """σ of the net input, unless the gate is held."""
+        if self.gates[name] == "learned":
+            return torch.sigmoid(z)
+        return torch.ones_like(z) if self.gates[name] == "open" else torch.zeros_like(z)
+
+    @torch.no_grad()
+    def trace(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> LSTMTrace:
+        """Every gate, candidate and state of every step; arguments as for `forward`.
+
+        From the kernel's outputs the gates of all steps follow in one product, since each depends on x and on the
+        hidden state before it; only the cell state is then summed up step by step.
+        """
+        state = self.state_before(x, state)
+        if not self.fused:
+            return self.by_hand(x, state)
+        hidden, _ = self.forward(x, state)
+        before = torch.cat([state[0], hidden[:-1]])
+        z = x @ self.weight_ih_l0.T + before @ self.weight_hh_l0.T + self.bias_ih_l0 + self.bias_hh_l0
+        z_i, z_f, z_c, z_o = z.chunk(4, dim=-1)
+        i = self.gate("input", z_i)
+        f = 1 - i if self.coupled else self.gate("forget", z_f)
+        candidate, o = torch.tanh(z_c), self.gate("output", z_o)
+        written, c, cells = i * candidate, state[1][0], []
+        for kept, added in zip(f, written, strict=True):
+            c = torch.addcmul(added, kept, c)
+            cells.append(c)
+        return LSTMTrace(i, f, candidate, o, torch.stack(cells), hidden)
+
+
+def checked_gates(gates: Mapping[str, str], coupled: bool) -> dict[str, str]:
+    """The setting of every gate."""
+    for gate, setting in gates.items():
+        if gate not in GATES:
+            raise ValueError(f"a gate must be one of {', '.join(GATES)}, got {gate!r}")
+        if setting not in SETTINGS:
+            raise ValueError(f"the {gate} gate must be one of {', '.join(SETTINGS)}, got {setting!r}")
+    if coupled and gates.get("forget", "learned") != "learned":
+        raise ValueError("a coupled forget gate is 1 − i and cannot be held as well")
+    return {gate: gates.get(gate, "learned") for gate in GATES}
