@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-GATES = ("input", "forget", "output")
-SETTINGS = ("learned", "open", "shut")  # of a gate: computed, held at 1, held at 0
-ROWS = {"input": 0, "forget": 1, "candidate": 2, "output": 3}  # the order of torch's blocks of `hidden` rows
+from core.config import Limits, Span
+from core.data.sequences import held_out, task_of
+from core.sequence_learner import SequenceConfig, model_of, sequence_accuracy, sequence_loss
+from core.training import ACCURACY, LOSS
+
+LSTM_GATES = ("input", "forget", "output")
+GATE_SETTINGS = ("learned", "open", "shut")  # of a gate: computed, held at 1, held at 0
+LSTM_ROWS = {"input": 0, "forget": 1, "candidate": 2, "output": 3}  # the order of torch's blocks of `hidden` rows
 PINNED = 40.0  # σ(40) is 1 to the last digit of float64, σ(−40) is 4e−18
 
 
@@ -40,14 +46,14 @@ class LSTM(nn.Module):
         input_size: D.
         hidden_size: of the hidden and of the cell state.
         gates: gate → "learned", "open" (held at 1) or "shut" (held at 0); those left out are learned.
-        generator: draws the parameters, U(−1/√hidden, 1/√hidden) as torch does.
+        generator: draws the parameters, U(−1/√hidden, 1/√hidden) as torch does; without one torch's global one.
         candidate_activation, output_activation: whether tanh squashes the candidate, and the cell state on its way out.
         coupled: f = 1 − i, the forget gate has no weights of its own (but keeps its place among torch's rows).
         peephole: the gates see the cell state too, each unit its own: i and f the old one, o the new one.
         forget_bias: added to the forget gate's initial bias.
 
     Raises:
-        ValueError: a gate or a setting that does not exist, or a pinned forget gate that is coupled as well.
+        ValueError: a gate or a setting that does not exist, or a held forget gate that is coupled as well.
     """
 
     sign: Tensor
@@ -59,7 +65,7 @@ class LSTM(nn.Module):
         hidden_size: int,
         gates: Mapping[str, str] | None = None,
         *,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
         candidate_activation: bool = True,
         output_activation: bool = True,
         coupled: bool = False,
@@ -100,7 +106,7 @@ class LSTM(nn.Module):
 
     def rows(self, gate: str) -> slice:
         """The rows of weights and biases that a gate, or the candidate, has."""
-        return slice(ROWS[gate] * self.hidden_size, (ROWS[gate] + 1) * self.hidden_size)
+        return slice(LSTM_ROWS[gate] * self.hidden_size, (LSTM_ROWS[gate] + 1) * self.hidden_size)
 
     @property
     def fused(self) -> bool:
@@ -178,7 +184,7 @@ class LSTM(nn.Module):
         """σ of the net input, unless the gate is held."""
         if self.gates[name] == "learned":
             return torch.sigmoid(z)
-        return torch.ones_like(z) if self.gates[name] == "open" else torch.zeros_like(z)
+        return 0 * z + (self.gates[name] == "open")  # by way of z, so that its weights have a gradient: zero
 
     @torch.no_grad()
     def trace(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> LSTMTrace:
@@ -207,10 +213,98 @@ class LSTM(nn.Module):
 def checked_gates(gates: Mapping[str, str], coupled: bool) -> dict[str, str]:
     """The setting of every gate."""
     for gate, setting in gates.items():
-        if gate not in GATES:
-            raise ValueError(f"a gate must be one of {', '.join(GATES)}, got {gate!r}")
-        if setting not in SETTINGS:
-            raise ValueError(f"the {gate} gate must be one of {', '.join(SETTINGS)}, got {setting!r}")
+        if gate not in LSTM_GATES:
+            raise ValueError(f"a gate must be one of {', '.join(LSTM_GATES)}, got {gate!r}")
+        if setting not in GATE_SETTINGS:
+            raise ValueError(f"the {gate} gate must be one of {', '.join(GATE_SETTINGS)}, got {setting!r}")
     if coupled and gates.get("forget", "learned") != "learned":
         raise ValueError("a coupled forget gate is 1 − i and cannot be held as well")
-    return {gate: gates.get(gate, "learned") for gate in GATES}
+    return {gate: gates.get(gate, "learned") for gate in LSTM_GATES}
+
+
+# ---- settings --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class LSTMConfig(SequenceConfig):
+    """An LSTM on a task, with each gate learned, held open or held shut."""
+
+    input_gate: str = "learned"
+    forget_gate: str = "learned"
+    output_gate: str = "learned"
+    candidate_activation: bool = True
+    output_activation: bool = True
+    coupled: bool = False
+    peephole: bool = False
+    forget_bias: float = 1.0
+
+    LIMITS: ClassVar[dict[str, Limits]] = SequenceConfig.LIMITS | {
+        "input_gate": GATE_SETTINGS,
+        "forget_gate": GATE_SETTINGS,
+        "output_gate": GATE_SETTINGS,
+        "forget_bias": Span(-4.0, 6.0, 0.5),
+    }
+
+    def __post_init__(self):
+        super().__post_init__()
+        checked_gates(self.gates, self.coupled)
+
+    @property
+    def gates(self) -> dict[str, str]:
+        return {gate: getattr(self, f"{gate}_gate") for gate in LSTM_GATES}
+
+    def cell(self, generator: torch.Generator) -> LSTM:
+        return LSTM(
+            task_of(self.task).input_size,
+            self.hidden,
+            self.gates,
+            generator=generator,
+            candidate_activation=self.candidate_activation,
+            output_activation=self.output_activation,
+            coupled=self.coupled,
+            peephole=self.peephole,
+            forget_bias=self.forget_bias,
+        )
+
+
+# ---- gates held in a trained network ---------------------------------------------------------------------------------
+
+CLAMPS = {  # by name: the gate that is held, and how
+    "as_trained": ("", ""),
+    **{f"{gate}_{setting}": (gate, setting) for gate in LSTM_GATES for setting in GATE_SETTINGS[1:]},
+}
+
+
+def clamped(config: LSTMConfig, clamp: str) -> LSTMConfig:
+    """The config with a gate held, one of CLAMPS. A forget gate that is held is no longer coupled."""
+    gate, setting = CLAMPS[clamp]
+    if not gate:
+        return config
+    changed: dict[str, Any] = {f"{gate}_gate": setting, "coupled": config.coupled and gate != "forget"}
+    return replace(config, **changed)
+
+
+@torch.no_grad()
+def clamped_scores(config: LSTMConfig, state: dict[str, Tensor]) -> dict[str, dict[str, float]]:
+    """Every metric on held-out data for each of CLAMPS, with these weights: nothing is trained again."""
+    sequences = held_out(config.task, config.length, config.distractors, config.series)
+    scores = {}
+    for clamp in CLAMPS:
+        answers = model_of(clamped(config, clamp), state)(sequences.inputs)
+        scores[clamp] = {LOSS.name: sequence_loss(answers, sequences.targets).item()}
+        if task_of(config.task).classes:
+            scores[clamp][ACCURACY.name] = sequence_accuracy(config.task, answers, sequences.targets)
+    return scores
+
+
+# ---- the race and the presets ----------------------------------------------------------------------------------------
+
+FULL: dict[str, Any] = {
+    f.name: f.default for f in fields(LSTMConfig) if f.name not in {g.name for g in fields(SequenceConfig)}
+}
+
+
+def race(config: LSTMConfig) -> dict[str, LSTMConfig]:
+    """The config, and beside it the full LSTM where that is something else."""
+    full = replace(config, **FULL)
+    return {"full_lstm": full} if full == config else {"changed_lstm": config, "full_lstm": full}

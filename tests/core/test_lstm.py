@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.lstm import GATES, LSTM, SETTINGS
+from core.lstm import LSTM_GATES, LSTM, GATE_SETTINGS
 
 T, B, D, HIDDEN = 9, 3, 2, 4
-PINS = [dict(zip(GATES, settings, strict=True)) for settings in product(SETTINGS, repeat=3)]
+PINS = [dict(zip(LSTM_GATES, settings, strict=True)) for settings in product(GATE_SETTINGS, repeat=3)]
 VARIANTS = {
     "plain": {},
     "coupled": {"coupled": True},
@@ -96,7 +96,7 @@ def test_the_kernel_holds_gates_as_the_readable_cell_does(gates):
     assert difference(gradients, slopes) < 5e-10
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", GATE_SETTINGS)
 def test_the_kernel_couples_input_and_forget(setting):
     model = cell({"input": setting}, coupled=True)
     (values, gradients), (expected, slopes) = with_gradients(model, model), with_gradients(handwritten(model), model)
