@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from core.lstm import LSTM_GATES, LSTM, GATE_SETTINGS
+from core.config import SettingError
+from core.data.sequences import held_out, task_of
+from core.lstm import CLAMPS, GATE_SETTINGS, LSTM, LSTM_GATES, LSTMConfig, clamped, clamped_scores, race
+from core.training import Run
 
 T, B, D, HIDDEN = 9, 3, 2, 4
 PINS = [dict(zip(LSTM_GATES, settings, strict=True)) for settings in product(GATE_SETTINGS, repeat=3)]
@@ -269,3 +273,75 @@ def test_the_forget_bias_is_added_to_the_forget_gate_alone():
 def test_what_does_not_exist_is_refused(gates, options, message):
     with pytest.raises(ValueError, match=message):
         cell(gates, **options)
+
+
+# ---- settings, training, clamps --------------------------------------------------------------------------------------
+
+
+def trained(config: LSTMConfig, steps: int) -> Run:
+    run = Run(config)
+    while run.steps < steps:
+        run.step()
+    return run
+
+
+def test_the_config_builds_the_cell_that_it_describes():
+    config = LSTMConfig(input_gate="open", output_gate="shut", hidden=5, task="recall", forget_bias=2.0, peephole=True)
+    model = config.cell(generator())
+    assert model.gates == {"input": "open", "forget": "learned", "output": "shut"}
+    assert model.weight_ih_l0.shape == (20, task_of("recall").input_size) and model.weight_ch_l0.shape == (3, 5)
+    with pytest.raises(ValueError, match="1 − i"):
+        LSTMConfig(coupled=True, forget_gate="open")
+    with pytest.raises(SettingError, match="learned, open, shut"):
+        LSTMConfig(output_gate="ajar")
+
+
+def test_the_race_is_against_the_full_lstm():
+    assert race(LSTMConfig()) == {"full_lstm": LSTMConfig()}
+    config = LSTMConfig(forget_gate="open", task="digits", hidden=7, seed=3)
+    assert race(config) == {"changed_lstm": config, "full_lstm": LSTMConfig(task="digits", hidden=7, seed=3)}
+
+
+@pytest.mark.parametrize("held", [{"input_gate": "shut"}, {"coupled": True}, {"peephole": True}], ids=str)
+def test_equal_configs_give_bit_equal_histories(held):
+    config = LSTMConfig(task="recall", length=5, hidden=4, **held)
+    assert trained(config, 12).history == trained(config, 12).history
+
+
+@pytest.mark.parametrize("variant", [{"peephole": True, "input_gate": "open", "forget_gate": "shut", "output_gate": "open"}, {"candidate_activation": False, "output_gate": "shut"}], ids=str)  # fmt: skip
+def test_a_variant_with_every_gate_held_can_be_trained(variant):
+    config = LSTMConfig(length=4, hidden=3, **variant)
+    before, after = Run(config).snapshot().state, trained(config, 3).snapshot().state
+    rows = config.cell(generator()).rows("input")
+    assert torch.equal(
+        before["cell.weight_hh_l0"][rows], after["cell.weight_hh_l0"][rows]
+    )  # held, or shut off behind it
+    assert not torch.equal(before["readout.bias"], after["readout.bias"])
+
+
+def test_gates_are_held_in_a_trained_network_without_training_it_again():
+    config = LSTMConfig(task="recall", length=6, hidden=8, learning_rate=0.02)
+    run = trained(config, 60)
+    state = run.snapshot().state
+    before = {name: value.clone() for name, value in state.items()}
+    scores = clamped_scores(config, state)
+    assert list(scores) == list(CLAMPS) and len(CLAMPS) == 7
+    assert scores["as_trained"] == run.learner.evaluate()["test"]
+    assert all(torch.equal(state[name], value) for name, value in before.items())
+    sequences = held_out("recall", 6)
+    for clamp, (gate, setting) in CLAMPS.items():
+        if gate:  # the same by the readable cell
+            cell = LSTM(5, 8, {gate: setting}, generator=generator())
+            cell.load_state_dict({name[5:]: value for name, value in state.items() if name.startswith("cell.")})
+            answers = cell.by_hand(sequences.inputs).hidden[-1] @ state["readout.weight"].T + state["readout.bias"]
+            expected = nn.functional.cross_entropy(answers, sequences.targets).item()
+            assert scores[clamp]["Loss"] == pytest.approx(expected, abs=1e-5)
+    assert scores["output_shut"]["Accuracy"] < 0.4 < 0.9 < scores["as_trained"]["Accuracy"]
+    assert len({score["Loss"] for score in scores.values()}) > 4
+
+
+def test_a_forget_gate_that_is_held_is_no_longer_coupled():
+    config = LSTMConfig(coupled=True, task="digits")
+    assert clamped(config, "forget_shut") == replace(config, coupled=False, forget_gate="shut")
+    assert clamped(config, "input_shut") == replace(config, input_gate="shut")
+    assert clamped(config, "as_trained") == config
