@@ -26,6 +26,7 @@ STYLE = """
 [data-testid="stMetricValue"] {font-variant-numeric: tabular-nums;}
 .st-key-lesson_head {padding-top: 1.5rem;}
 .katex-display {margin: .2rem 0 .6rem; overflow-x: auto; overflow-y: hidden; text-align: left; padding: .2rem 0;}
+[data-testid="stMarkdown"] > div:has(> [data-testid="stMarkdownContainer"] > .katex-display) {margin-left: 0 !important;}
 .katex-display > .katex {text-align: left; white-space: normal;}
 .katex-display .base {margin: .15em 0;}
 [data-testid="stMarkdownContainer"] > table {display: block; width: fit-content; max-width: 100%; overflow-x: auto;
@@ -36,6 +37,7 @@ STYLE = """
 [data-testid="stSliderThumbValue"], button[data-selected="true"],
 button[kind="tertiary"]:is(:hover, :active, [aria-expanded="true"]) {color: light-dark(#0b63ad, #7db8ec) !important;}
 [data-testid="stWidgetLabel"][disabled] {color: light-dark(#5c666f, #9aa5af) !important;}
+[class*="_numbers"] > [data-testid="stElementContainer"] {flex: 1 1 0 !important; min-width: 6.6rem;}
 [class*="st-key-entry_"] {border-top: 1px solid light-dark(#ccd5de, #3a4652); padding-top: .9rem;}
 @media (max-width: 640px) {.block-container {padding-left: .9rem; padding-right: .9rem;}
 [data-testid="stSidebar"] {width: 85vw !important;}}

@@ -459,15 +459,15 @@ class Frame:
         race = self.live.race
         self._put("message", st.markdown, self._message())
         metrics = race.groups[""]
-        if "columns" not in self.places:
-            self.places["columns"] = st.columns([1, 1, *[1] * len(metrics)])
+        if "numbers" not in self.places:
+            self.places["numbers"] = st.container(horizontal=True, key=self.live._name("numbers"))
             self.places["charts"] = None
-        cells = self.places["columns"]
-        self._metric(cells[0], "Step", str(race.steps), None)
+        row = self.places["numbers"]
+        self._metric(row, "Step", str(race.steps), None)
         rate = st.session_state.get(self.live._name("rate"))
-        self._metric(cells[1], "Steps/s", "–" if rate is None else f"{rate:,.0f}", None)
-        for cell, metric in zip(cells[2:], metrics, strict=True):
-            self._metric(cell, metric.name, *self._scores(metric))
+        self._metric(row, "Steps/s", "–" if rate is None else f"{rate:,.0f}", None)
+        for metric in metrics:
+            self._metric(row, metric.name, *self._scores(metric))
         self._put("progress", st.progress, min(1.0, race.steps / self.live.limit))
         if self.places["charts"] is None:
             self.places["charts"] = st.columns(len(metrics))
@@ -481,10 +481,10 @@ class Frame:
         place = self.places.get(name)
         self.places[name] = element(value) if place is None else getattr(place, element.__name__)(value)
 
-    def _metric(self, cell: Any, name: str, value: str, second: str | None) -> None:
+    def _metric(self, row: Any, name: str, value: str, second: str | None) -> None:
         if self.texts.get(name) != (value, second):
             self.texts[name] = (value, second)
-            place = self.places.get(name, cell)
+            place = self.places.get(name, row)
             self.places[name] = place.metric(term(name), value, second, delta_color="off", delta_arrow="off")
 
     def _scores(self, metric: Metric) -> tuple[str, str | None]:
