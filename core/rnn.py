@@ -7,6 +7,7 @@ Elman 1990; Le, Jaitly & Hinton 2015 (identity for the recurrent weights).
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -90,40 +91,53 @@ class RecurrentPass(torch.autograd.Function):
 
     The inputs' products are made at once, as are the sums over time of the weights' gradients; of each step only what
     depends on the step before is left: one product and f forwards, one product and one multiplication backwards.
+    tanh z is taken as 2σ(2z) − 1, because torch's sigmoid is two to four times as fast as its tanh: the loop runs on
+    s = (1 + h)/2, with U h = 2U s − U 1.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, start: Tensor, w_in: Tensor, w_past: Tensor, bias: Tensor, activation: str):
         steps, count, _ = x.shape
-        states = x.new_empty(steps + 1, count, w_past.shape[0])  # h_0 … h_T
-        states[0] = start
-        driven = torch.addmm(bias, x.reshape(steps * count, -1), w_in.T).view(steps, count, -1)
-        squash = torch.tanh_ if activation == "tanh" else torch.relu_
-        turned = w_past.T
-        rows = states.unbind(0)
-        for pushed, before, after in zip(driven.unbind(0), rows, rows[1:], strict=False):
-            squash(torch.addmm(pushed, before, turned, out=after))
-        ctx.save_for_backward(x, states, w_in, w_past)
-        ctx.activation = activation
-        return states[1:]
+        tanh = activation == "tanh"
+        states = x.new_empty(steps + 1, count, w_past.shape[0])  # of tanh s_0 … s_T, of ReLU h_0 … h_T
+        states[0] = (start + 1) / 2 if tanh else start
+        torch.addmm(  # what the inputs push, in the place of the states that it pushes
+            2 * (bias - w_past.sum(1)) if tanh else bias, x.reshape(steps * count, -1), w_in.T,
+            alpha=2 if tanh else 1, out=states[1:].view(steps * count, -1),
+        )  # fmt: skip
+        turned = 4 * w_past.T if tanh else w_past.T
+        squash = torch.sigmoid_ if tanh else torch.relu_
+        for before, after in pairwise(states.unbind(0)):
+            squash(after.addmm_(before, turned))
+        outputs = states[1:].mul(2).sub_(1) if tanh else states[1:]
+        ctx.save_for_backward(x, states, outputs, start, w_in, w_past)
+        ctx.tanh = tanh
+        return outputs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor):  # type: ignore[override]
-        x, states, w_in, w_past = ctx.saved_tensors
-        hidden = states[1:]
-        slope = 1 - hidden * hidden if ctx.activation == "tanh" else (hidden > 0).to(hidden.dtype)
-        error = torch.empty_like(hidden)  # δ_t = ∂L/∂z_t
-        torch.mul(grad[-1], slope[-1], out=error[-1])
-        errors, slopes, grads = error.unbind(0), slope.unbind(0), grad.unbind(0)
-        for t in range(len(errors) - 2, -1, -1):
-            torch.addmm(grads[t], errors[t + 1], w_past, out=errors[t]).mul_(slopes[t])
+        x, states, outputs, start, w_in, w_past = ctx.saved_tensors
+        reached = states[1:]
+        slope = torch.addcmul(reached, reached, reached, value=-1) if ctx.tanh else (reached > 0).to(reached.dtype)
+        error = grad.clone(memory_format=torch.contiguous_format)
+        factor = 4 if ctx.tanh else 1  # tanh' = 4 s (1 − s): error becomes δ_t = ∂L/∂z_t divided by that 4
+        scaled = factor * w_past
+        rows = error.unbind(0)
+        after = None
+        for row, steepness in zip(reversed(rows), reversed(slope.unbind(0)), strict=True):
+            if after is not None:
+                row.addmm_(after, scaled)
+            after = row.mul_(steepness)
         flat = error.view(-1, error.shape[-1])
+        from_past = rows[0].T @ start  # ∂L/∂U is the sum of δ_t h_{t−1}ᵀ
+        if len(rows) > 1:
+            from_past.addmm_(error[1:].flatten(0, 1).T, outputs[:-1].flatten(0, 1))
         return (
-            error @ w_in if ctx.needs_input_grad[0] else None,
-            errors[0] @ w_past if ctx.needs_input_grad[1] else None,
-            flat.T @ x.reshape(len(flat), -1),
-            flat.T @ states[:-1].reshape(len(flat), -1),
-            flat.sum(0),
+            factor * (error @ w_in) if ctx.needs_input_grad[0] else None,
+            rows[0] @ scaled if ctx.needs_input_grad[1] else None,
+            factor * (flat.T @ x.reshape(len(flat), -1)),
+            factor * from_past,
+            factor * flat.sum(0),
             None,
         )
