@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from core.config import Config, Limits, SettingError, Span
 from core.data.sequences import (
+    SERIES_LENGTHS,
+    SERIES_LIMIT,
     SERIES_TASKS,
     TASKS,
     UNASKED,
@@ -32,7 +34,6 @@ from core.optimizers import OPTIMIZERS, Optimizer
 from core.training import ACCURACY, LOSS, Metric, Scores
 
 MEASURED = 256  # training sequences that are measured, always the same ones
-SERIES_LENGTHS = range(12, 2001)  # how many values an own series has
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
@@ -77,8 +78,8 @@ class SequenceConfig(Config):
 
 def check_series(config: SequenceConfig) -> None:
     """Raise SettingError unless there is a series where one is needed, and it is long enough for the length."""
-    if not all(math.isfinite(value) for value in config.series):
-        raise SettingError("series", "a value that is no finite number", SERIES_LENGTHS)
+    if not all(abs(value) <= SERIES_LIMIT for value in config.series):  # NaN is not either
+        raise SettingError("series", "a value out of reach", Span(-SERIES_LIMIT, SERIES_LIMIT))
     if config.task == "own":
         if len(config.series) not in SERIES_LENGTHS:
             raise SettingError("series", len(config.series), SERIES_LENGTHS)

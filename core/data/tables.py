@@ -40,6 +40,7 @@ REPAIRS = (  # what can be put right
     "sampled",  # of so many rows some were picked
     "dropped",  # so many rows were incomplete
     "labels",  # words became so many classes
+    "latest",  # of so many rows only the last ones were kept, where rows are a course of time
 )
 
 
@@ -132,8 +133,11 @@ def read_points(data: bytes, features: tuple[str, ...] = (), target: str = "") -
 # ---- from bytes to cells ---------------------------------------------------------------------------------------------
 
 
-def text_of(data: bytes, repairs: list[Repair]) -> list[str]:
+def text_of(data: bytes, repairs: list[Repair], in_order: bool = False) -> list[str]:
     """The lines that have anything in them; of a long file the first, and some of the others.
+
+    Args:
+        in_order: the lines are a course of time: of a long file the first and the last are kept, none between.
 
     Raises:
         TableError: "too_large", "empty", "no_text".
@@ -146,7 +150,8 @@ def text_of(data: bytes, repairs: list[Repair]) -> list[str]:
             data = data.decode("utf-16").encode()
         if b"\0" in data:
             raise TableError("no_text")
-        data = picked_lines(data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), repairs)
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        data = latest_lines(data, repairs) if in_order else picked_lines(data, repairs)
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
@@ -175,8 +180,21 @@ def picked_lines(data: bytes, repairs: list[Repair]) -> bytes:
     return b"".join(kept)
 
 
-def cut_up(lines: list[str], repairs: list[Repair]) -> Cells:
+def latest_lines(data: bytes, repairs: list[Repair]) -> bytes:
+    """All lines, or if there are too many the first and the last READ_ROWS."""
+    count = data.count(b"\n")
+    if count <= READ_ROWS:
+        return data
+    repairs.append(Repair("latest", count))
+    lines = data.rstrip(b"\n").rsplit(b"\n", READ_ROWS)
+    return b"\n".join([lines[0].partition(b"\n")[0], *lines[1:]])
+
+
+def cut_up(lines: list[str], repairs: list[Repair], fewest: int = 3) -> Cells:
     """The lines as columns; rows of another length than the first are dropped with those that are incomplete.
+
+    Args:
+        fewest: columns that are needed; of a single one commas are decimal ones.
 
     Raises:
         TableError: "no_text", "many_columns", "few_columns", "no_rows".
@@ -185,14 +203,20 @@ def cut_up(lines: list[str], repairs: list[Repair]) -> Cells:
     if delimiter != ",":
         repairs.append(Repair("delimiter", delimiter))
     width = lines[0].count(delimiter) + 1
+    if fewest == 1 and width == 1:  # "12,5" under a header without commas
+        delimiter = "\0"
     if width > COLUMNS:
         raise TableError("many_columns", width)
     try:
-        rows = list(csv.reader(lines[: max(2, READ_CELLS // width)], delimiter=delimiter, skipinitialspace=True))
+        rows = (
+            [[line.strip().strip('"')] for line in lines]
+            if delimiter == "\0"
+            else list(csv.reader(lines[: max(2, READ_CELLS // width)], delimiter=delimiter, skipinitialspace=True))
+        )
     except csv.Error as error:
         raise TableError("no_text") from error
     width = len(rows[0])
-    if width < 3:
+    if width < fewest:
         raise TableError("few_columns", width)
     if any(math.isfinite(number_of(cell)) for cell in rows[0]):
         names = [f"#{number}" for number in range(1, width + 1)]
