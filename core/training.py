@@ -29,7 +29,7 @@ class Metric(NamedTuple):
     """Something that a run measures. `name` is the glossary's English term."""
 
     name: str
-    better: str = "lower"  # or "higher"
+    better: str = "lower"  # or "higher", or "neither": of several runs the largest is told
     unit: str = ""  # "%" shows a share of one as a percentage
     group: str = ""  # those of one group share a chart, beside the lesson's own and drawn on request
     log: bool = False  # its values differ by magnitudes: a logarithmic axis, whatever the viewer chose for the loss

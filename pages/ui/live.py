@@ -34,7 +34,7 @@ FRAMES = 12  # per second, at most, at such a speed: of more steps several lie b
 PACED_SHARE = 0.1  # … and fewer when several viewers train
 NEVER = "never"  # stops of its own accord at the limit alone
 GOAL = Span(0.0, 1e6, 0.01)  # of a measure at which it may stop
-SIGNS = {"higher": "≥", "lower": "≤"}
+SIGNS = {"higher": "≥", "neither": "≥", "lower": "≤"}
 RATES = tuple(float(f"{digit}e{power}") for power in range(-5, 2) for digit in (1, 2, 3, 5))
 
 Picture = Callable[..., scene.Scene]
@@ -420,7 +420,7 @@ def arrived(race: Race, stop: str, at: float) -> bool:
     for run in race.runs.values():
         step, scores = run.history[-1]
         value = scores.get("test", {}).get(stop, scores.get("train", {}).get(stop)) if step == run.steps else None
-        if value is not None and (value >= at if metric.better == "higher" else value <= at):
+        if value is not None and (value <= at if metric.better == "lower" else value >= at):
             return True
     return False
 
@@ -493,9 +493,10 @@ class Frame:
         known = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
         if not known:
             return charts.number(next(iter(values.values())), metric), None
-        best = (max if metric.better == "higher" else min)(known, key=known.__getitem__)
+        best = (min if metric.better == "lower" else max)(known, key=known.__getitem__)
         if len(values) > 1:
-            return charts.number(known[best], metric), t(f"领先：{self.names[best]}", f"best: {self.names[best]}")
+            word = t("最大：", "largest: ") if metric.better == "neither" else t("领先：", "best: ")
+            return charts.number(known[best], metric), word + self.names[best]
         train = self._value(self.live.race.runs[best], "train", metric)
         return charts.number(
             known[best], metric

@@ -47,6 +47,7 @@ STYLE = """<style>
 .pins .words {text-align: left;}
 .pins img {vertical-align: middle; margin-right: .5rem;}
 </style>"""
+ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}  # which way is better
 
 
 class Points(NamedTuple):
@@ -516,7 +517,7 @@ def compare(live: Live) -> None:
         t("参数", "Parameters"),
         t("步数", "Steps"),
         term("Steps/s"),
-        *(f"{term(metric.name)} {'↓' if metric.better == 'lower' else '↑'}" for metric in metrics),
+        *(f"{term(metric.name)} {ARROWS[metric.better]}".strip() for metric in metrics),
     ]
     table = [row for each in pins for row in pinned_table(live, each, shown)] + live_table(live, shown)
     st.markdown(t("**对比**", "**Compare**"))

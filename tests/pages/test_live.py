@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -200,3 +201,17 @@ def test_which_axes_are_logarithmic():
         assert charts.is_logarithmic(LOSS, chosen) == chosen
         assert charts.is_logarithmic(norm, chosen)
         assert not charts.is_logarithmic(ACCURACY, chosen), "a share has a zero"
+
+
+def test_a_magnitude_is_neither_good_nor_bad_and_its_largest_is_told():
+    race = Race({"a": GroupedConfig(), "b": GroupedConfig(seed=1)})
+    norm = Metric("Norm", better="neither")
+    for run, value in zip(race.runs.values(), (3.0, 5.0), strict=True):
+        run.learner.metrics = (LOSS, norm)
+        run.history[-1].scores["train"]["Norm"] = value
+    frame = live.Frame.__new__(live.Frame)
+    frame.live, frame.names = SimpleNamespace(race=race), {"a": "A", "b": "B"}
+    assert frame._scores(norm)[0] == "5"
+    assert frame._scores(norm)[1].endswith("B") and frame._scores(norm)[1] != frame._scores(norm._replace(better="higher"))[1]  # fmt: skip
+    assert live.arrived(race, "Norm", 4.0) and not live.arrived(race, "Norm", 6.0)
+    assert pins.ARROWS.keys() == live.SIGNS.keys()
