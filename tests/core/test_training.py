@@ -201,7 +201,7 @@ def test_evaluating_changes_nothing(config):
 def test_every_named_metric_is_measured_and_finite(config):
     run = reference(config)
     assert run.metrics and all(isinstance(metric, Metric) for metric in run.metrics)
-    assert all(metric.better in ("lower", "higher") for metric in run.metrics)
+    assert all(metric.better in ("lower", "higher", "neither") for metric in run.metrics)
     names, used = {metric.name for metric in run.metrics}, set()
     for record in run.history:
         for scores in record.scores.values():
