@@ -6,6 +6,7 @@ const SEQUENTIAL = ["440154", "482878", "3e4a89", "31688e", "26828e", "1f9e89", 
 const SVG = "http://www.w3.org/2000/svg";
 const LARGEST = 1.6, SMALLEST = 0.62, GAP = 18; // of a figure's natural size; below it scrolls
 const SQUEEZED = 0.75; // figures that would just not fit side by side shrink this far before they wrap
+const FLOW = 800; // milliseconds in which the dashes of a flowing line move by one; as in scene.css
 const memory = new WeakMap(); // what this viewer points at, kept while the data changes under it
 
 const mix = (a, b, share) => a.map((value, i) => Math.round(value + (b[i] - value) * share));
@@ -208,12 +209,13 @@ function drawFigure(view, component) {
         fill: WORDS[item.ink] ?? ink(item.ink), "font-weight": item.bold ? 650 : undefined, class: item.mono ? "mono" : undefined }, item.s);
       if (item.turn) node.setAttribute("transform", `rotate(${item.turn} ${item.x} ${item.y})`);
     } else if (item.t === "line") {
-      add(svg, "line", { x1: item.x1, y1: item.y1, x2: item.x2, y2: item.y2, stroke: ink(item.ink),
-        "stroke-width": item.width, "stroke-dasharray": item.dash, "stroke-linecap": "round" });
+      const node = add(svg, "line", { x1: item.x1, y1: item.y1, x2: item.x2, y2: item.y2, stroke: ink(item.ink), opacity: item.opacity,
+        "stroke-width": item.width, "stroke-dasharray": item.dash, "stroke-linecap": item.flow ? "butt" : "round", class: item.flow ? "flow" : undefined });
+      if (item.flow) node.style.animationDelay = `${-(performance.now() % FLOW)}ms`; // a new frame goes on where the last one was
       if (item.arrow) {
         const angle = Math.atan2(item.y2 - item.y1, item.x2 - item.x1), size = 5 + 1.6 * item.width;
         const corner = (turn) => `${item.x2 - size * Math.cos(angle + turn)},${item.y2 - size * Math.sin(angle + turn)}`;
-        add(svg, "polygon", { points: `${item.x2},${item.y2} ${corner(0.45)} ${corner(-0.45)}`, fill: ink(item.ink) });
+        add(svg, "polygon", { points: `${item.x2},${item.y2} ${corner(0.45)} ${corner(-0.45)}`, fill: ink(item.ink), opacity: item.opacity });
       }
     } else if (item.t === "rect") {
       const node = add(svg, "rect", { x: item.x, y: item.y, width: item.w, height: item.h, rx: item.round,

@@ -137,10 +137,12 @@ class Figure:
 
     def line(
         self, x1: float, y1: float, x2: float, y2: float, *, ink: str = "muted", width: float = 1.5,
-        arrow: bool = False, dash: str | None = None,
+        arrow: bool = False, dash: str | None = None, flow: bool = False, opacity: float = 1.0,
     ) -> Figure:  # fmt: skip
+        """A line; `flow` lets dashes run along it from its beginning to its end, for viewers who want motion."""
         item = {"t": "line", "x1": x1, "y1": y1, "x2": x2, "y2": y2, "ink": ink, "width": width, "arrow": arrow}
-        self.items.append(item | ({"dash": dash} if dash else {}))
+        extra = {"dash": dash, "flow": flow, "opacity": opacity if opacity < 1 else None}
+        self.items.append(item | {key: value for key, value in extra.items() if value})
         return self
 
     def rect(

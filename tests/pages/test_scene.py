@@ -1,0 +1,20 @@
+"""Scenes as data: what a figure sends to the browser."""
+
+import re
+
+from pages.ui.scene import FOLDER, Figure
+
+
+def test_a_line_that_flows_says_so_and_others_send_nothing_of_it():
+    quiet, flowing = Figure(10, 10).line(0, 0, 5, 0).line(5, 0, 0, 0, flow=True, opacity=0.5).items
+    assert flowing["flow"] is True and flowing["opacity"] == 0.5
+    assert not quiet.keys() & {"flow", "opacity", "dash"}
+
+
+def test_the_dashes_of_a_flow_move_by_exactly_one_in_its_time():
+    """Otherwise they jump once a round, and a new frame would not go on where the last one was."""
+    style, script = ((FOLDER / f"scene.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    dash, gap = map(int, re.search(r"\.flow \{ stroke-dasharray: (\d+) (\d+);", style).groups())
+    assert int(re.search(r"stroke-dashoffset: -(\d+)", style).group(1)) == dash + gap
+    assert re.search(r"animation: flow (\d+)ms", style).group(1) == re.search(r"FLOW = (\d+);", script).group(1)
+    assert "prefers-reduced-motion: reduce" in style
