@@ -33,6 +33,7 @@ class Config:
     learning_rate: float = 0.01  # at the start; a change on the way is an intervention
 
     LIMITS: ClassVar[dict[str, Limits]] = {}
+    ADJUSTABLE: ClassVar[tuple[str, ...]] = ("learning_rate",)  # what may be moved while it trains, beside it others
 
     def __post_init__(self):
         limits = limits_of(type(self))

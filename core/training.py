@@ -64,7 +64,10 @@ class Learner(Protocol):
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """The weights that the pictures need, as the model's state dict (not copied)."""
+        """The weights that the pictures need, as the model's state dict (not copied).
+
+        What is none of the weights but remembered for the pictures is named in an attribute `memories`, if there is any.
+        """
         ...
 
     def intervene(self, name: str, value: Any) -> None:
@@ -149,10 +152,11 @@ class Run:
 
     def _make(self, name: str, value: Any) -> None:
         made = self.interventions
-        if name == "learning_rate":
+        if name in self.config.ADJUSTABLE:
             check(name, value, limits_of(type(self.config))[name])
-            self.learning_rate = value
             made = [i for i in made if (i.step, i.name) != (self.steps, name)]  # of a slider's way only its end counts
+        if name == "learning_rate":
+            self.learning_rate = value
         else:
             self.learner.intervene(name, value)
         self.interventions = [*made, Intervention(self.steps, name, value)]

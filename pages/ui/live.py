@@ -87,25 +87,27 @@ class Live:
         return arrived(race or self.race, self.controls.value("stop"), self.controls.value("stop_at"))
 
     def _reconcile(self, configs: dict[str, Config]) -> None:
-        """A change of the learning rate goes on with the run; any other change starts a fresh one."""
+        """A change of the learning rate, or of what else is adjustable, goes on with the run; any other starts a fresh one."""
         race: Race | None = st.session_state.get(self._name("race"))
-        rate = self.controls.value("learning_rate")
-        moved = rate != st.session_state.get(self._name("rate_seen"))  # by the viewer, not by a planned change
+        seen = st.session_state.get(self._name("seen"), {})
+        moved = {
+            name: value for name, value in self._adjusted().items() if value != seen.get(name)
+        }  # by the viewer, not by a planned change
         if race is None:
             self._start(configs, self._linked(configs))
         elif race.configs.keys() != configs.keys() or any(
-            replace(configs[name], learning_rate=config.learning_rate) != config
+            replace(configs[name], **{field: getattr(config, field) for field in config.ADJUSTABLE}) != config
             for name, config in race.configs.items()
         ):
             if race.steps > 0:
                 self.message = t("设置已改变，训练从头开始。", "Settings changed: a fresh run.")
             self._start(configs)
         elif race.steps > 0:
-            if moved:
-                race.intervene("learning_rate", rate)
+            for name, value in moved.items():
+                race.intervene(name, value)
         elif moved or race.configs != configs:
             kept = (*race.leader.interventions, *race.leader.planned)
-            self._start(configs, [change for change in kept if not (moved and change.name == "learning_rate")])
+            self._start(configs, [change for change in kept if change.name not in moved])
         self._follow()
 
     def _start(self, configs: Mapping[str, Config], planned: Iterable[Intervention] = ()) -> None:
@@ -114,9 +116,13 @@ class Live:
         st.session_state[self._name("past_goal")] = False
         st.session_state[self._name("rate")] = None
         st.session_state[self._name("plan")] = self._changes()
-        key = key_of(self.stem, "learning_rate")
-        st.session_state.setdefault(STARTED, {})[self.stem] = {key: self.controls.value("learning_rate")}
+        began = {key_of(self.stem, name): value for name, value in self._adjusted().items()}
+        st.session_state.setdefault(STARTED, {})[self.stem] = began
         self._back_to_now()
+
+    def _adjusted(self) -> dict[str, Any]:
+        """Where the controls stand that may be moved while it trains."""
+        return {name: self.controls.value(name) for name in self.controls.default_config.ADJUSTABLE}
 
     def _linked(self, configs: Mapping[str, Config]) -> tuple[Intervention, ...]:
         """What the link of this visit says was changed on the way; none of it, with a note, if any is impossible."""
@@ -136,13 +142,13 @@ class Live:
         return encode_interventions([*run.interventions, *run.planned])
 
     def _follow(self) -> None:
-        """A planned change moves the slider of the learning rate; the address gets all changes."""
-        leader, key = self.race.leader, key_of(self.stem, "learning_rate")
-        rates = [change.value for change in leader.interventions if change.name == "learning_rate"]
-        rate = rates[-1] if rates else st.session_state[STARTED][self.stem][key]
-        now = {key: rate, self._name("did"): self._changes()}
+        """A planned change moves the slider of what it changes; the address gets all changes."""
+        leader, began = self.race.leader, st.session_state[STARTED][self.stem]
+        made = {change.name: change.value for change in leader.interventions}
+        seen = {name: made.get(name, began[key_of(self.stem, name)]) for name in self._adjusted()}
+        now = {key_of(self.stem, name): value for name, value in seen.items()} | {self._name("did"): self._changes()}
         put({name: value for name, value in now.items() if value != settings()[name]})
-        st.session_state[self._name("rate_seen")] = rate
+        st.session_state[self._name("seen")] = seen
         if leader.planned and not self.race.steps and not self.message:
             steps = ", ".join(str(step) for step in dict.fromkeys(change.step for change in leader.planned))
             self.message = t(f"途中的改动会重做，在第 {steps} 步。", f"What was changed on the way will be changed again at step {steps}.")  # fmt: skip
