@@ -110,6 +110,7 @@ class Run:
         self.learner: Learner = config.build(self.generator)  # type: ignore[attr-defined]
         self.learning_rate = config.learning_rate
         self.steps = 0
+        self.seconds = 0.0  # of processor time that the updates took, evaluations aside
         self.diverged = False
         self.history: list[Record] = []
         self.interventions: list[Intervention] = []
@@ -127,7 +128,9 @@ class Run:
         nothing once the loss has diverged."""
         if self.diverged:
             return
+        began = time.thread_time()
         loss = self.learner.update(self.learning_rate)
+        self.seconds += time.thread_time() - began
         self.steps += 1
         self.diverged = not abs(loss) < EXPLODED  # also true for NaN
         if self.diverged or measure or is_due(self.steps):

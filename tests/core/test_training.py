@@ -163,6 +163,16 @@ def test_slices_do_not_change_the_curve(config):
     assert whole.steps == STEPS
 
 
+def test_a_run_knows_the_processor_time_of_its_updates(config, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr("core.training.time.thread_time", lambda: 0.5 * next(clock))
+    run = Run(config)
+    assert run.seconds == 0
+    for _ in range(3):
+        run.step()
+    assert run.seconds == 1.5  # and nothing that lies between two updates
+
+
 def test_a_pickled_run_goes_on_as_if_nothing_had_happened(config):
     run = trained(config, STEPS // 2)
     copied = pickle.loads(pickle.dumps(run))
