@@ -16,11 +16,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields, replace
+from itertools import product
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from core.config import Limits
+from core.data.sequences import held_out, task_of
+from core.lstm import LSTMConfig
+from core.rnn import RNN
+from core.sequence_learner import SequenceConfig, model_of, sequence_accuracy, sequence_loss
+from core.training import ACCURACY, LOSS
 
 GRU_GATES = ("reset", "update")
 GATE_STATES = ("learned", "open", "shut")  # held open a gate is 1 everywhere, held shut 0
@@ -92,8 +101,13 @@ class GRU(nn.Module):
         return outputs, outputs[-1:]
 
     def trace(self, x: Tensor, state: Tensor | None = None) -> GRUTrace:
-        """Gates, candidates and states of every step; arguments as of `forward`, and autograd can go through it."""
-        return unrolled(*self.given(x, state))
+        """Gates, candidates and states of every step; arguments as of `forward`, and autograd can go through it.
+
+        Once the states are known, the gates of all steps follow at once: each depends on x and the state before it.
+        """
+        x, first, weight_ih, weight_hh, bias_ih, bias_hh, held, before = self.given(x, state)
+        earlier = torch.cat([first[None], self.forward(x, state)[0][:-1]])
+        return gru_step(x @ weight_ih.T + bias_ih, earlier, weight_hh, bias_hh, held, before)
 
     def given(self, x: Tensor, state: Tensor | None) -> tuple[Any, ...]:
         """The arguments of `unrolled`."""
@@ -116,7 +130,7 @@ def unrolled(
     x: Tensor, state: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor,
     held: tuple[float | None, float | None], before: bool,
 ) -> GRUTrace:  # fmt: skip
-    """The cell, step by step and gate by gate.
+    """The cell, step after step.
 
     Args:
         x: (T, B, D)
@@ -125,18 +139,26 @@ def unrolled(
         held: the net inputs (±∞) of gates that are not learned
         before: whether the reset gate acts before the product with U
     """
-    u_r, u_z, u = weight_hh.chunk(3)
-    c_r, c_z, c = bias_hh.chunk(3)
     steps = []
     for from_input in (x @ weight_ih.T + bias_ih).unbind():
-        i_r, i_z, i = from_input.chunk(3, -1)  # W x + b of each gate and of the candidate
-        reset = gate_value(i_r + state @ u_r.T + c_r, held[0])
-        update = gate_value(i_z + state @ u_z.T + c_z, held[1])
-        past = (reset * state) @ u.T + c if before else reset * (state @ u.T + c)
-        candidate = torch.tanh(i + past)
-        state = update * state + (1 - update) * candidate
-        steps.append((reset, update, past, candidate, state))
+        steps.append(gru_step(from_input, state, weight_hh, bias_hh, held, before))
+        state = steps[-1].state
     return GRUTrace(*(torch.stack(each) for each in zip(*steps, strict=True)))
+
+
+def gru_step(
+    from_input: Tensor, state: Tensor, weight_hh: Tensor, bias_hh: Tensor, held: tuple[float | None, float | None],
+    before: bool,
+) -> GRUTrace:  # fmt: skip
+    """One step of the cell: all of it (…, hidden), from W x + b (…, 3·hidden) and the state before it (…, hidden)."""
+    i_r, i_z, i = from_input.chunk(3, -1)
+    u_r, u_z, u = weight_hh.chunk(3)
+    b_r, b_z, b = bias_hh.chunk(3)
+    reset = gate_value(i_r + state @ u_r.T + b_r, held[0])
+    update = gate_value(i_z + state @ u_z.T + b_z, held[1])
+    past = (reset * state) @ u.T + b if before else reset * (state @ u.T + b)
+    candidate = torch.tanh(i + past)
+    return GRUTrace(reset, update, past, candidate, update * state + (1 - update) * candidate)
 
 
 def gate_value(net_input: Tensor, held: float | None) -> Tensor:
@@ -259,3 +281,106 @@ def walk_before(deltas: Tensor, factors: Tensor, flowing: Tensor, r: Tensor, z: 
         torch.mm(candidate[t], of_candidate, out=came_back)
         torch.mul(came_back, for_reset[t], out=reset[t])
         delta[t].addcmul_(delta[t + 1], kept[t]).addcmul_(came_back, let_through[t]).addmm_(gates[t], of_gates)
+
+
+# ---- settings --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRUConfig(SequenceConfig):
+    """A GRU on a task, with each gate learned or held."""
+
+    reset_gate: str = "learned"
+    update_gate: str = "learned"
+    reset_place: str = "after"  # of the product with U: "after" as torch, "before" as the textbook
+    backward: str = "by_hand"  # or "autograd", for reading and checking: the same curve, slower
+
+    task: str = "adding"
+    length: int = 50
+    learning_rate: float = 0.005
+
+    LIMITS: ClassVar[dict[str, Limits]] = SequenceConfig.LIMITS | {
+        "reset_gate": GATE_STATES,
+        "update_gate": GATE_STATES,
+        "reset_place": RESETS,
+        "backward": ("by_hand", "autograd"),
+    }
+
+    @property
+    def gates(self) -> dict[str, str]:
+        return {"reset": self.reset_gate, "update": self.update_gate}
+
+    def cell(self, generator: torch.Generator) -> GRU:
+        size = task_of(self.task).input_size
+        return GRU(size, self.hidden, self.gates, self.reset_place, generator, self.backward == "by_hand")
+
+    def reference(self) -> GRUConfig:
+        """The same run with its gradients by autograd; it agrees until rounding errors have grown."""
+        return replace(self, backward="autograd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UngatedConfig(SequenceConfig):
+    """The simple recurrent network that a GRU of the same seed is without its gates: it begins with the same weights."""
+
+    def cell(self, generator: torch.Generator) -> RNN:
+        size = task_of(self.task).input_size
+        gated = GRU(size, self.hidden, generator=generator).state_dict()
+        cell = RNN(size, self.hidden, generator=torch.Generator())  # drawn only to be replaced
+        cell.load_state_dict({name: value.chunk(3)[2] for name, value in gated.items()})
+        return cell
+
+
+def race(config: GRUConfig) -> dict[str, SequenceConfig]:
+    """The same task for a GRU, an LSTM and a simple recurrent network, each with as many units.
+
+    With z held at 0 and r at 1 the first and the last are the same function with the same initial weights.
+    """
+    same = shared_settings(config)
+    return {"gru": config, "lstm": LSTMConfig(**same), "rnn": UngatedConfig(**same)}
+
+
+def gates_race(config: GRUConfig) -> dict[str, SequenceConfig]:
+    """The GRU as it is set, and beside it the one whose gates are all learned, where that is another."""
+    full = replace(config, reset_gate="learned", update_gate="learned")
+    return {"gru": config} if full == config else {"gru": config, "full_gru": full}
+
+
+def shared_settings(config: SequenceConfig) -> dict[str, Any]:
+    """The settings that every recurrent lesson has, by name."""
+    return {field.name: getattr(config, field.name) for field in fields(SequenceConfig)}
+
+
+# ---- clamping a trained network --------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def clamped_scores(config: GRUConfig, state: dict[str, Tensor]) -> dict[tuple[str, str], dict[str, float]]:
+    """(reset gate, update gate) → every metric on held-out data with the gates of these trained weights set so."""
+    sequences = held_out(config.task, config.length, config.distractors, config.series)
+    found = {}
+    for gates in product(GATE_STATES, GATE_STATES):
+        answers = model_of(replace(config, reset_gate=gates[0], update_gate=gates[1]), state)(sequences.inputs)
+        found[gates] = {LOSS.name: sequence_loss(answers, sequences.targets).item()}
+        if task_of(config.task).classes:
+            found[gates][ACCURACY.name] = sequence_accuracy(config.task, answers, sequences.targets)
+    return found
+
+
+# ---- presets ---------------------------------------------------------------------------------------------------------
+
+PRESETS: dict[str, GRUConfig] = {
+    "adding": GRUConfig(),
+    "long": GRUConfig(length=100, learning_rate=0.01),
+    "sunspots": GRUConfig(task="sunspots", length=30, hidden=16, learning_rate=0.003),
+    "digits": GRUConfig(task="digits", length=8, learning_rate=0.003),
+    "recall": GRUConfig(task="recall", length=20, hidden=16, learning_rate=0.01),  # gates are no help here
+    "textbook": GRUConfig(reset_place="before"),
+    "no_reset": GRUConfig(reset_gate="open"),
+    "deaf": GRUConfig(reset_gate="shut"),  # the candidate hears the input alone
+    # These break, each for one reason:
+    "ungated": GRUConfig(reset_gate="open", update_gate="shut"),  # the simple recurrent network
+    "always_new": GRUConfig(update_gate="shut"),  # nothing is kept but what the candidate hears
+    "memoryless": GRUConfig(reset_gate="shut", update_gate="shut"),
+    "frozen": GRUConfig(update_gate="open"),  # the state stays what it was: 0
+}

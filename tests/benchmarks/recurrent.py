@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.data.sequences import adding
+from core.gru import GRU
 from core.optimizers import Optimizer
 from core.rnn import RNN
 
@@ -57,6 +58,43 @@ class GoodPerStepRNN(nn.Module):
         return torch.stack(outputs), h[None]
 
 
+class GoodPerStepGRU(nn.Module):
+    """A good Python loop: the inputs' products at once, one fused product a step for both gates and the candidate."""
+
+    def __init__(self):
+        super().__init__()
+        self.input = nn.Linear(INPUTS, 3 * HIDDEN)
+        self.past = nn.Linear(HIDDEN, 3 * HIDDEN)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h, outputs, gates, turned = x.new_zeros(x.shape[1], HIDDEN), [], 2 * HIDDEN, self.past.weight.T
+        for step in self.input(x).unbind(0):
+            past = torch.addmm(self.past.bias, h, turned)
+            r, z = torch.sigmoid(step[:, :gates] + past[:, :gates]).chunk(2, 1)
+            h = torch.lerp(torch.tanh(torch.addcmul(step[:, gates:], r, past[:, gates:])), h, z)
+            outputs.append(h)
+        return torch.stack(outputs), h[None]
+
+
+class PerStepGRU(nn.Module):
+    """As one would write it: torch's cell in a Python loop."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.GRUCell(INPUTS, HIDDEN)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h, outputs = x.new_zeros(x.shape[1], HIDDEN), []
+        for step in x:
+            h = self.cell(step, h)
+            outputs.append(h)
+        return torch.stack(outputs), h[None]
+
+
+def our_gru(**options) -> Callable[[], nn.Module]:
+    return lambda: GRU(INPUTS, HIDDEN, generator=torch.Generator().manual_seed(0), **options)
+
+
 # What is measured: cell → contestants, ours first; and how many times faster ours is to be than each of the others.
 CONTESTANTS: dict[str, dict[str, Callable[[], nn.Module]]] = {
     "RNN": {
@@ -65,8 +103,29 @@ CONTESTANTS: dict[str, dict[str, Callable[[], nn.Module]]] = {
         "loop of RNNCell": PerStepRNN,
         "nn.RNN": lambda: nn.RNN(INPUTS, HIDDEN),
     },
+    "GRU": {
+        "ours": our_gru(),
+        "good loop": GoodPerStepGRU,
+        "loop of GRUCell": PerStepGRU,
+        "nn.GRU": lambda: nn.GRU(INPUTS, HIDDEN),
+        "our loop to be read": our_gru(by_hand=False),
+    },
+    "GRU, a gate held": {
+        "ours": our_gru(gates={"reset": "open"}),
+        "our loop to be read": our_gru(gates={"reset": "open"}, by_hand=False),
+        "nn.GRU, its gates learned": lambda: nn.GRU(INPUTS, HIDDEN),
+    },
+    "GRU, reset before": {
+        "ours": our_gru(reset="before"),
+        "our loop to be read": our_gru(reset="before", by_hand=False),
+    },
 }
-WANTED: dict[str, dict[str, float]] = {"RNN": {"good loop": 2.0, "loop of RNNCell": 2.0, "nn.RNN": 2.0}}
+WANTED: dict[str, dict[str, float]] = {
+    "RNN": {"good loop": 2.0, "loop of RNNCell": 2.0, "nn.RNN": 2.0},
+    "GRU": {"good loop": 2.0, "loop of GRUCell": 2.0, "nn.GRU": 2.0},
+    "GRU, a gate held": {"our loop to be read": 2.0},
+    "GRU, reset before": {"our loop to be read": 2.0},
+}
 
 
 class Trainer:

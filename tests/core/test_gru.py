@@ -1,12 +1,27 @@
 """The GRU against torch's layer, the textbook's equations, autograd, finite differences and the simple recurrent network."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from core.gru import GATE_STATES, GRU, GRU_GATES, RESETS, gate_value, held_at
+from core.config import SettingError
+from core.gru import (
+    GATE_STATES,
+    GRU,
+    GRU_GATES,
+    PRESETS,
+    RESETS,
+    GRUConfig,
+    clamped_scores,
+    gate_value,
+    gates_race,
+    held_at,
+    race,
+)
+from core.training import Race, Run, replay
 
 SETTINGS = list(itertools.product(GATE_STATES, GATE_STATES, RESETS))
 every_setting = pytest.mark.parametrize(("reset_gate", "update_gate", "reset"), SETTINGS)
@@ -257,3 +272,91 @@ def test_only_gates_that_are_learned_have_parameters_that_count():
 def test_what_is_no_setting_is_named(options, named):
     with pytest.raises(ValueError, match=named):
         GRU(D, HIDDEN, **options)
+
+
+# ---- training
+
+
+def losses(run: Run, part: str = "test") -> list[float]:
+    return [record.scores[part]["Loss"] for record in run.history]
+
+
+def steps_of(config, steps: int) -> Run:
+    run = Run(config)
+    run.advance(1e9, steps)
+    run.evaluate()
+    return run
+
+
+def test_without_gates_it_trains_as_the_simple_recurrent_network_does():
+    """Two programs, one function: the same initial weights, and curves that only rounding errors part."""
+    ran = Race(race(PRESETS["ungated"]))
+    ran.advance(1e9, 100)
+    gated, simple = ran.runs["gru"], ran.runs["rnn"]
+    assert losses(gated) == pytest.approx(losses(simple), abs=1e-5)
+    assert losses(gated, "train") == pytest.approx(losses(simple, "train"), abs=1e-5)
+    assert losses(gated) != pytest.approx(losses(gated)[:1] * len(losses(gated)), abs=1e-3)  # it did learn something
+    weights, candidate = simple.snapshot().state, gated.snapshot().state
+    for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
+        rows, start = candidate[f"cell.{name}"].chunk(3), gated.snapshots[0].state[f"cell.{name}"].chunk(3)
+        torch.testing.assert_close(rows[2], weights[f"cell.{name}"], atol=1e-4, rtol=0)
+        assert torch.equal(rows[0], start[0]) and torch.equal(rows[1], start[1])  # held gates stay as they were drawn
+        assert not torch.equal(rows[2], start[2])
+
+
+@pytest.mark.parametrize("name", ["adding", "recall", "textbook", "always_new"])
+def test_runs_by_hand_and_by_autograd_have_one_curve(name):
+    config = replace(PRESETS[name], length=12)
+    by_hand, by_autograd = replay(config, steps=60), replay(config.reference(), steps=60)
+    assert by_autograd.config.backward == "autograd" and not by_autograd.learner.model.cell.by_hand
+    assert losses(by_hand) == pytest.approx(losses(by_autograd), abs=1e-5)
+    assert losses(by_hand)[0] != losses(by_hand)[-1]
+
+
+def test_races_train_the_same_sequences_with_as_many_units():
+    config = GRUConfig(hidden=9, seed=4, task="recall", batch_size=7, clip=0.5, length=11, distractors=0.2)
+    raced = race(config)
+    assert list(raced) == ["gru", "lstm", "rnn"] and raced["gru"] == config
+    for each in raced.values():
+        assert (each.hidden, each.seed, each.batch_size, each.clip, each.length) == (9, 4, 7, 0.5, 11)
+        assert (each.task, each.learning_rate, each.distractors) == ("recall", config.learning_rate, 0.2)
+    clamped = replace(config, update_gate="shut", reset_place="before")
+    assert gates_race(clamped) == {"gru": clamped, "full_gru": replace(config, reset_place="before")}
+    assert list(gates_race(config)) == ["gru"]
+
+
+def test_the_adding_problem_is_solved_by_gates_and_not_without():
+    """T = 50; always saying 1 has an error of 1/6."""
+    assert losses(steps_of(PRESETS["adding"], 450))[-1] < 0.01
+    for name in ("ungated", "frozen", "memoryless", "always_new"):
+        assert losses(steps_of(PRESETS[name], 300))[-1] > 0.15, name
+
+
+def test_a_frozen_state_stays_zero_and_only_the_readouts_bias_learns():
+    run = steps_of(PRESETS["frozen"], 30)
+    start, now = run.snapshots[0].state, run.snapshot().state
+    assert [name for name in now if not torch.equal(start[name], now[name])] == ["readout.bias"]
+
+
+def test_clamping_a_trained_network_measures_what_training_measured():
+    run = steps_of(replace(PRESETS["digits"], hidden=16), 80)
+    scores = clamped_scores(run.config, run.snapshot().state)
+    assert len(scores) == 9
+    assert scores["learned", "learned"] == run.history[-1].scores["test"]
+    one_by_one = {}
+    for reset, update in scores:
+        model = Run(replace(run.config, reset_gate=reset, update_gate=update)).learner
+        model.model.load_state_dict(run.snapshot().state)
+        one_by_one[reset, update] = model.evaluate()["test"]
+    assert scores == one_by_one
+    assert scores["learned", "open"]["Accuracy"] < 0.2 < scores["learned", "learned"]["Accuracy"]
+    assert len({tuple(each.values()) for each in scores.values()}) >= 7  # a shut past and a frozen state look alike
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"reset_gate": "ajar"}, {"update_gate": "closed"}, {"reset_place": "during"}, {"backward": "magic"}]
+)
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(SettingError) as caught:
+        GRUConfig(**wrong)
+    assert caught.value.field == next(iter(wrong))
