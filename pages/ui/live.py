@@ -616,10 +616,18 @@ class Inside:
             for group, metrics in self.groups.items():
                 self._chart(group, metrics, first)
 
+    def _label(self, run: str, metric: Metric, metrics: tuple[Metric, ...]) -> str:
+        """A curve's name in its group: what tells it from the others, the run, the metric or both."""
+        several = len(self.live.race.runs) > 1
+        parts = [term(run)] * several
+        if len(metrics) > 1 or not several:
+            parts.append(charts.within(metric.name, metric.group))
+        return " ".join(parts)
+
     def _chart(self, group: str, metrics: tuple[Metric, ...], first: bool) -> None:
         race = self.live.race
         series = {
-            (f"{term(name)} " if len(race.runs) > 1 else "") + charts.within(metric.name, group): (run, metric.name)
+            self._label(name, metric, metrics): (run, metric.name)
             for name, run in race.runs.items()
             for metric in metrics
             if metric in run.metrics

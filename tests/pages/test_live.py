@@ -215,3 +215,13 @@ def test_a_magnitude_is_neither_good_nor_bad_and_its_largest_is_told():
     assert frame._scores(norm)[1].endswith("B") and frame._scores(norm)[1] != frame._scores(norm._replace(better="higher"))[1]  # fmt: skip
     assert live.arrived(race, "Norm", 4.0) and not live.arrived(race, "Norm", 6.0)
     assert pins.ARROWS.keys() == live.SIGNS.keys()
+
+
+def test_a_curve_of_a_group_is_called_by_what_tells_it_apart():
+    inside = live.Inside.__new__(live.Inside)
+    one, two = Metric("Norm 1", group="Norm"), Metric("Norm 2", group="Norm")
+    inside.live = SimpleNamespace(race=SimpleNamespace(runs={"lstm_a": None, "gru_b": None}))
+    assert inside._label("lstm_a", one, (one, two)) == "lstm_a 1"
+    assert inside._label("lstm_a", one, (one,)) == "lstm_a"
+    inside.live = SimpleNamespace(race=SimpleNamespace(runs={"lstm_a": None}))
+    assert inside._label("lstm_a", one, (one, two)) == inside._label("lstm_a", one, (one,)) == "1"
