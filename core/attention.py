@@ -1,0 +1,359 @@
+"""Attention: a query is compared with keys, and values are averaged with the weights that come of it.
+
+The mechanism stands first; it serves every lesson that attends. After it comes this lesson's own network: a forecast
+of the next year's sunspots (or of somebody's own series) that looks up the years which resembled the last two, and
+averages what followed them. That is Nadaraya–Watson regression whose kernel is learned.
+
+Sources: nndl "注意力机制"; Bahdanau 2015 (additive), Luong 2015 (dot, bilinear), Vaswani 2017 (scaled dot product);
+Nadaraya 1964 and Watson 1964; the score function estimator, Williams 1992.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from core.config import Config, Limits, SettingError, Span
+from core.data.sequences import raw_series, split_at, standardised
+from core.optimizers import Optimizer
+from core.training import LOSS, Metric, Scores
+
+SCORINGS = ("additive", "dot", "scaled_dot", "bilinear", "distance")
+CHOICES = ("soft", "hard", "sampled")  # the expectation, the best key alone, one key drawn by the weights
+MEMORIES = ("key_value", "plain")  # values of their own, or K = V
+SERIES = ("sunspots", "own")
+SERIES_SIZES = range(24, 2001)  # how many values an own series has
+YEARS = 2  # of the series in a query, and in a key
+ADDITIVE_SIZE = 8  # hidden units of the additive score
+ATTENDED = Metric("Attended keys")  # e to the power of the entropy: as spread as so many equal weights
+
+
+# ---- the mechanism ---------------------------------------------------------------------------------------------------
+
+
+def score(query: Tensor, keys: Tensor, kind: str = "scaled_dot", parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+    """How well each query fits each key: (…, Tq, D), (…, Tk, D) → (…, Tq, Tk).
+
+    With a query q and a key x: "additive" vᵀtanh(Wx + Uq), "dot" xᵀq, "scaled_dot" xᵀq/√D, "bilinear" xᵀWq, and
+    "distance" −‖x − q‖²/2, the exponent of a Gaussian kernel.
+
+    Args:
+        parameters: of "additive" W (A, Dk), U (A, Dq) and v (A,); of "bilinear" W (Dk, Dq). Only in these two may
+            queries and keys differ in size.
+
+    Raises:
+        ValueError: `kind` is none of SCORINGS, or its parameters are missing.
+    """
+    if kind == "dot":
+        return query @ keys.mT
+    if kind == "scaled_dot":
+        return query @ keys.mT / math.sqrt(query.shape[-1])
+    if kind == "distance":
+        return -(query[..., :, None, :] - keys[..., None, :, :]).square().sum(-1) / 2
+    if kind not in SCORINGS:
+        raise ValueError(f"kind must be one of {', '.join(SCORINGS)}, got {kind!r}")
+    if parameters is None:
+        raise ValueError(f"{kind} scores need parameters")
+    if kind == "bilinear":
+        return query @ parameters["W"].mT @ keys.mT
+    W, U, v = parameters["W"], parameters["U"], parameters["v"]
+    return torch.tanh((keys @ W.mT)[..., None, :, :] + (query @ U.mT)[..., :, None, :]) @ v
+
+
+def attend(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    kind: str = "scaled_dot",
+    parameters: Mapping[str, Tensor] | None = None,
+    mask: Tensor | None = None,
+    temperature: float = 1.0,
+    hard: bool = False,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Average the values by how well their keys fit each query.
+
+    Args:
+        query: (…, Tq, D); keys: (…, Tk, D); values: (…, Tk, V).
+        kind, parameters: of `score`.
+        mask: (…, Tq, Tk), True where a query may attend to a key, as in torch's `scaled_dot_product_attention`.
+        temperature: scores are divided by it: large is uniform, small is hard.
+        hard: all the weight on one key, the best, or with a generator one drawn by the weights. No gradient then
+            reaches queries and keys.
+
+    Returns:
+        The output (…, Tq, V) and the weights (…, Tq, Tk). A query that may attend to nothing has weights and output 0.
+
+    Raises:
+        ValueError: an unknown kind, missing parameters, or a temperature that is not positive.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature!r}")
+    scores = score(query, keys, kind, parameters)
+    weights = attention_weights(scores if temperature == 1 else scores / temperature, mask)
+    if hard:
+        weights = one_of(weights, generator)
+    return weights @ values, weights
+
+
+def attention_weights(scores: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The softmax of scores (…, Tq, Tk) over the keys, 0 where `mask` is False; a row of zeros where all of it is."""
+    if mask is None:
+        return scores.softmax(-1)
+    lowest = torch.finfo(scores.dtype).min  # not −∞, whose softmax over a whole row is NaN, and so is its gradient
+    return scores.masked_fill(~mask, lowest).softmax(-1).masked_fill(~mask, 0.0)
+
+
+def one_of(weights: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """All the weight (…, Tk) on the largest, or with a generator on one drawn by the weights; zeros stay zeros."""
+    weights = weights.detach()
+    best = weights.argmax(-1) if generator is None else drawn_by(weights, generator)
+    chosen = torch.zeros_like(weights).scatter_(-1, best[..., None], 1.0)
+    return chosen * (weights.sum(-1, keepdim=True) > 0)
+
+
+def drawn_by(weights: Tensor, generator: torch.Generator) -> Tensor:
+    """An index (…) of the last dimension, drawn by weights (…, Tk): where a uniform number falls in their running sum."""
+    running = weights.cumsum(-1)
+    place = torch.rand(*weights.shape[:-1], 1, generator=generator, dtype=weights.dtype) * running[..., -1:]
+    return (running <= place).sum(-1).clamp(max=weights.shape[-1] - 1)
+
+
+def entropy(weights: Tensor) -> Tensor:
+    """−Σ p ln p over the last dimension: ln Tk if all weights are equal, 0 if one has it all."""
+    return -torch.xlogy(weights, weights).sum(-1)
+
+
+def score_parameters(
+    kind: str, size: int, generator: torch.Generator, hidden: int = ADDITIVE_SIZE, query_size: int | None = None
+) -> dict[str, Tensor]:
+    """The parameters that `score` needs for keys of this size, drawn from U(−1/√fan_in, 1/√fan_in)."""
+    query_size = size if query_size is None else query_size
+    shapes: dict[str, tuple[int, ...]] = {}
+    if kind == "bilinear":
+        shapes = {"W": (size, query_size)}
+    elif kind == "additive":
+        shapes = {"W": (hidden, size), "U": (hidden, query_size), "v": (hidden,)}
+    return {
+        name: (torch.rand(shape, generator=generator) * 2 - 1) / math.sqrt(shape[-1]) for name, shape in shapes.items()
+    }
+
+
+# ---- why dot products are scaled -------------------------------------------------------------------------------------
+
+RANDOM_KEYS, RANDOM_QUERIES = 32, 256
+
+
+class Spread(NamedTuple):
+    """What random queries and keys of one dimension do to a softmax over RANDOM_KEYS keys."""
+
+    deviation: float  # of the scores
+    largest: float  # weight, in the mean over the queries
+    entropy: float  # of the weights, in the mean
+    weights: Tensor  # (RANDOM_KEYS,) of the first query, in falling order
+
+
+@lru_cache(maxsize=128)
+def dot_product_spread(dimension: int, kind: str = "dot", seed: int = 0) -> Spread:
+    """Queries and keys of N(0, 1): a dot product is a sum of `dimension` products of variance 1, so its variance is d."""
+    generator = torch.Generator().manual_seed(seed)
+    query = torch.randn(RANDOM_QUERIES, 1, dimension, generator=generator)
+    keys = torch.randn(RANDOM_QUERIES, RANDOM_KEYS, dimension, generator=generator)
+    scores = score(query, keys, kind)
+    weights = attention_weights(scores)[:, 0]
+    return Spread(
+        scores.std().item(),
+        weights.amax(-1).mean().item(),
+        entropy(weights).mean().item(),
+        weights[0].sort(descending=True).values,
+    )
+
+
+def expected_entropy(variance: float, keys: int = RANDOM_KEYS) -> float:
+    """The entropy of a softmax over many independent Gaussian scores: ln n − σ²/2, and 0 from σ² = 2 ln n on.
+
+    Exact for n → ∞ (Derrida's random energy model, 1981): past σ² = 2 ln n a few keys have all the weight.
+    """
+    return max(0.0, math.log(keys) - variance / 2)
+
+
+# ---- settings --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig(Config):
+    """A forecast by attention: which score, how soft, what is averaged."""
+
+    scoring: str = "distance"
+    temperature: float = 1.0
+    choice: str = "soft"
+    memory: str = "key_value"
+    batch_size: int = 32  # queries per update
+    source: str = "sunspots"
+    series: tuple[float, ...] = ()  # of "own": its values, in order
+    learning_rate: float = 0.03
+
+    LIMITS: ClassVar[dict[str, Limits]] = {
+        "temperature": Span(0.05, 10.0, 0.05),
+        "scoring": SCORINGS,
+        "choice": CHOICES,
+        "memory": MEMORIES,
+        "batch_size": range(1, 129),
+        "source": SERIES,
+        "learning_rate": Span(0.0, 10.0, 0.0001),
+    }
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not all(math.isfinite(value) for value in self.series):
+            raise SettingError("series", "a value that is no finite number", SERIES_SIZES)
+        if self.source == "own":
+            if len(self.series) not in SERIES_SIZES:
+                raise SettingError("series", len(self.series), SERIES_SIZES)
+            if len(set(self.series[: len(self.series) // 2])) < 2:
+                raise SettingError("series", "a constant one", SERIES_SIZES)
+
+    def build(self, generator: torch.Generator) -> ForecastLearner:
+        return ForecastLearner(self, generator)
+
+
+# ---- the memory: years that were, and what followed ------------------------------------------------------------------
+
+
+class Memory(NamedTuple):
+    """Keys and what followed them; each key is a pair (the year before, the year)."""
+
+    keys: Tensor  # (N, 2) standardised
+    following: Tensor  # (N, 1) the next year, standardised
+    first: int  # the place in the series of the first key's second value
+
+
+@lru_cache(maxsize=8)
+def memories(source: str, series: tuple[float, ...] = ()) -> tuple[Memory, Memory]:
+    """The years to look up, and the later ones that are held out; to be read and never written."""
+    shown = standardised(source, series)
+    border = split_at(len(shown))
+    parts = []
+    for first, values in ((0, shown[:border]), (border - YEARS, shown[border - YEARS :])):
+        windows = values.unfold(0, YEARS + 1, 1)  # (N, 3)
+        parts.append(Memory(windows[:, :YEARS], windows[:, YEARS:], first + YEARS - 1))
+    return parts[0], parts[1]
+
+
+def memory_of(config: AttentionConfig) -> tuple[Memory, Memory]:
+    return memories(config.source, config.series)
+
+
+def values_of(config: AttentionConfig, memory: Memory) -> Tensor:
+    """What is averaged: what followed each key (N, 1), or the keys themselves (N, 2)."""
+    return memory.following if config.memory == "key_value" else memory.keys
+
+
+def parameters_of(config: AttentionConfig, generator: torch.Generator) -> dict[str, Tensor]:
+    """What is learned: W, U and v of the additive and bilinear scores; of the others the logarithm of a scale for each
+    of the two numbers, which for "distance" is one over the kernel's bandwidth."""
+    learned = score_parameters(config.scoring, YEARS, generator)
+    return learned or {"log_scale": torch.zeros(YEARS)}
+
+
+def look_up(
+    config: AttentionConfig,
+    state: Mapping[str, Tensor],
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None = None,
+    choice: str | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`attend` with the lesson's learned parameters: output (Q, V) and weights (Q, N) for queries (Q, 2)."""
+    scale = state["log_scale"].exp() if "log_scale" in state else 1.0
+    choice = choice or config.choice
+    return attend(
+        query * scale, keys * scale, values, config.scoring, state, mask, config.temperature,
+        hard=choice != "soft", generator=generator,
+    )  # fmt: skip
+
+
+def forecast(output: Tensor) -> Tensor:
+    """The forecast (Q,) in an output: the average of what followed; of averaged keys the later year, for want of more."""
+    return output[:, -1]
+
+
+# ---- learning --------------------------------------------------------------------------------------------------------
+
+
+class ForecastLearner:
+    """Attention that learns what makes two years alike.
+
+    Each year of a batch is forecast from all other years (it may not look itself up), and the squared error goes down
+    its gradient. Attention to one drawn key has no gradient of its own: the score function estimator makes up for it,
+    with the batch's mean error as its baseline. Attention to the best key has none at all, and nothing is learned.
+    """
+
+    metrics: tuple[Metric, ...] = (LOSS, ATTENDED)
+
+    def __init__(self, config: AttentionConfig, generator: torch.Generator):
+        self.config, self.generator = config, generator
+        self.train, self.test = memory_of(config)
+        self.parameters = parameters_of(config, generator)
+        for parameter in self.parameters.values():
+            parameter.requires_grad_()
+        self.optimizer = Optimizer("adam", list(self.parameters.values()))
+
+    def update(self, learning_rate: float) -> float:
+        config, memory = self.config, self.train
+        chosen = torch.randint(len(memory.keys), (config.batch_size,), generator=self.generator)
+        others = torch.arange(len(memory.keys)) != chosen[:, None]  # (B, N)
+        query, wanted = memory.keys[chosen], memory.following[chosen, 0]
+        values = values_of(config, memory)
+        if config.choice == "sampled":
+            _, weights = look_up(config, self.parameters, query, memory.keys, values, others, "soft")
+            taken = one_of(weights, self.generator)
+            errors = (forecast(taken @ values) - wanted) ** 2
+            surprise = (weights * taken).sum(-1).clamp(min=1e-9).log()
+            loss, descended = errors.mean(), ((errors - errors.mean()) * surprise).mean()
+        else:
+            output, _ = look_up(config, self.parameters, query, memory.keys, values, others)
+            loss = descended = ((forecast(output) - wanted) ** 2).mean()
+        if descended.requires_grad:  # of the best key alone there is no gradient
+            gradients = torch.autograd.grad(descended, list(self.parameters.values()))
+            self.optimizer.step(list(gradients), learning_rate)
+        return loss.item()
+
+    @torch.no_grad()
+    def evaluate(self) -> Scores:
+        """The mean squared error in units of the variance, and how many keys are attended to; a key drawn by chance is
+        replaced by the best."""
+        scores: Scores = {}
+        itself = torch.eye(len(self.train.keys), dtype=torch.bool)
+        choice = "soft" if self.config.choice == "soft" else "hard"
+        for part, memory, mask in (("train", self.train, ~itself), ("test", self.test, None)):
+            values = values_of(self.config, self.train)
+            output, weights = look_up(self.config, self.parameters, memory.keys, self.train.keys, values, mask, choice)
+            if self.config.choice == "sampled":
+                _, weights = look_up(self.config, self.parameters, memory.keys, self.train.keys, values, mask, "soft")
+            error = (forecast(output) - memory.following[:, 0]) ** 2
+            scores[part] = {LOSS.name: error.mean().item(), ATTENDED.name: entropy(weights).exp().mean().item()}
+        return scores
+
+    def state(self) -> dict[str, Tensor]:
+        """{"log_scale": (2,)}, or the parameters of `score`."""
+        return {name: parameter.detach() for name, parameter in self.parameters.items()}
+
+    def intervene(self, name: str, value: Any) -> None:
+        raise ValueError(f"a forecast cannot change {name!r} on its way")
+
+
+def race(config: AttentionConfig) -> dict[str, AttentionConfig]:
+    """The same forecast with each scoring function."""
+    return {kind: replace(config, scoring=kind) for kind in SCORINGS}
+
+
+PRESETS: dict[str, AttentionConfig] = {"distance": AttentionConfig()}
