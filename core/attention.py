@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from core.config import Config, Limits, SettingError, Span
-from core.data.sequences import raw_series, split_at, standardised
+from core.data.sequences import SERIES_LENGTHS, raw_series, split_at, standardised
 from core.optimizers import Optimizer
 from core.training import LOSS, Metric, Scores
 
@@ -28,16 +28,19 @@ SCORINGS = ("additive", "dot", "scaled_dot", "bilinear", "distance")
 CHOICES = ("soft", "hard", "sampled")  # the expectation, the best key alone, one key drawn by the weights
 MEMORIES = ("key_value", "plain")  # values of their own, or K = V
 SERIES = ("sunspots", "own")
-SERIES_SIZES = range(24, 2001)  # how many values an own series has
 YEARS = 2  # of the series in a query, and in a key
 ADDITIVE_SIZE = 8  # hidden units of the additive score
-ATTENDED = Metric("Attended keys")  # e to the power of the entropy: as spread as so many equal weights
+ATTENDED = Metric(
+    "Attended keys", better="neither"
+)  # e to the power of the entropy: as spread as so many equal weights
 
 
 # ---- the mechanism ---------------------------------------------------------------------------------------------------
 
 
-def score(query: Tensor, keys: Tensor, kind: str = "scaled_dot", parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+def score(
+    query: Tensor, keys: Tensor, kind: str = "scaled_dot", parameters: Mapping[str, Tensor] | None = None
+) -> Tensor:
     """How well each query fits each key: (…, Tq, D), (…, Tk, D) → (…, Tq, Tk).
 
     With a query q and a key x: "additive" vᵀtanh(Wx + Uq), "dot" xᵀq, "scaled_dot" xᵀq/√D, "bilinear" xᵀWq, and
@@ -212,12 +215,12 @@ class AttentionConfig(Config):
     def __post_init__(self):
         super().__post_init__()
         if not all(math.isfinite(value) for value in self.series):
-            raise SettingError("series", "a value that is no finite number", SERIES_SIZES)
+            raise SettingError("series", "a value that is no finite number", SERIES_LENGTHS)
         if self.source == "own":
-            if len(self.series) not in SERIES_SIZES:
-                raise SettingError("series", len(self.series), SERIES_SIZES)
+            if len(self.series) not in SERIES_LENGTHS:
+                raise SettingError("series", len(self.series), SERIES_LENGTHS)
             if len(set(self.series[: len(self.series) // 2])) < 2:
-                raise SettingError("series", "a constant one", SERIES_SIZES)
+                raise SettingError("series", "a constant one", SERIES_LENGTHS)
 
     def build(self, generator: torch.Generator) -> ForecastLearner:
         return ForecastLearner(self, generator)
@@ -244,6 +247,25 @@ def memories(source: str, series: tuple[float, ...] = ()) -> tuple[Memory, Memor
         windows = values.unfold(0, YEARS + 1, 1)  # (N, 3)
         parts.append(Memory(windows[:, :YEARS], windows[:, YEARS:], first + YEARS - 1))
     return parts[0], parts[1]
+
+
+TABLE_KEYS = 6  # that the page shows with all their numbers
+TABLE_RADIUS = 1.2  # how far out they lie, about
+
+
+@lru_cache(maxsize=8)
+def table_memory(source: str, series: tuple[float, ...] = ()) -> tuple[Memory, tuple[int, ...]]:
+    """A few years that lie round about, as on a clock face, and their places among all keys, in the order of time."""
+    memory = memories(source, series)[0]
+    chosen: list[int] = []
+    for hour in range(TABLE_KEYS):
+        angle = 2 * math.pi * (hour + 0.5) / TABLE_KEYS
+        aim = TABLE_RADIUS * torch.tensor([math.cos(angle), math.sin(angle)])
+        distance = (memory.keys - aim).norm(dim=1)
+        distance[chosen] = math.inf
+        chosen.append(int(distance.argmin()))
+    chosen.sort()
+    return Memory(memory.keys[chosen], memory.following[chosen], memory.first), tuple(chosen)
 
 
 def memory_of(config: AttentionConfig) -> tuple[Memory, Memory]:
@@ -281,9 +303,122 @@ def look_up(
     )  # fmt: skip
 
 
+class Steps(NamedTuple):
+    """One query's way through attention, step by step, for N keys."""
+
+    scores: Tensor  # (N,) as the scoring function gives them, of "scaled_dot" before the division
+    scaled: Tensor  # (N,) divided by √D and by the temperature
+    weights: Tensor  # (N,)
+    values: Tensor  # (N, V)
+    products: Tensor  # (N, V) weight times value
+    output: Tensor  # (V,) their sum
+
+
+def step_by_step(
+    config: AttentionConfig, state: Mapping[str, Tensor], query: Tensor, memory: Memory, seed: int = 0
+) -> Steps:
+    """The way of a query (2,) through the keys of a memory; "sampled" draws with this seed."""
+    scale = state["log_scale"].exp() if "log_scale" in state else torch.ones(YEARS)
+    values = values_of(config, memory)
+    generator = torch.Generator().manual_seed(seed) if config.choice == "sampled" else None
+    kind = "dot" if config.scoring == "scaled_dot" else config.scoring
+    scores = score(query[None] * scale, memory.keys * scale, kind, state)[0]
+    divisor = config.temperature * (math.sqrt(YEARS) if config.scoring == "scaled_dot" else 1.0)
+    output, weights = look_up(config, state, query[None], memory.keys, values, generator=generator)
+    return Steps(scores, scores / divisor, weights[0], values, weights[0, :, None] * values, output[0])
+
+
 def forecast(output: Tensor) -> Tensor:
     """The forecast (Q,) in an output: the average of what followed; of averaged keys the later year, for want of more."""
     return output[:, -1]
+
+
+# ---- which of them has a gradient -----------------------------------------------------------------------------------
+
+
+class Slope(NamedTuple):
+    """How the forecast changes with the query."""
+
+    forecast: float
+    autograd: Tensor | None  # (2,) None: no path leads back from the output to the query
+    difference: Tensor  # (2,) measured by moving the query a little
+
+
+NUDGE = 1e-4
+
+
+def slope_of(
+    config: AttentionConfig, state: Mapping[str, Tensor], query: Tensor, memory: Memory, seed: int = 0
+) -> Slope:
+    """The slope at a query (2,), by autograd and by central differences with the same draws."""
+    exact = {name: value.detach().double() for name, value in state.items()}
+    memory = Memory(memory.keys.double(), memory.following.double(), memory.first)
+
+    def answer(at: Tensor) -> Tensor:
+        return forecast(step_by_step(config, exact, at, memory, seed).output[None])[0]
+
+    leaf = query.detach().double().requires_grad_()
+    output = answer(leaf)
+    gradient = torch.autograd.grad(output, leaf)[0] if output.requires_grad else None
+    nudges = NUDGE * torch.eye(YEARS, dtype=torch.float64)
+    moved = [(answer(leaf.detach() + nudge) - answer(leaf.detach() - nudge)) / (2 * NUDGE) for nudge in nudges]
+    return Slope(output.item(), gradient, torch.stack(moved))
+
+
+def estimated_slopes(
+    config: AttentionConfig, state: Mapping[str, Tensor], query: Tensor, memory: Memory, draws: int, seed: int = 0
+) -> Tensor:
+    """The slope (draws, 2) of the expected forecast, each from one drawn key: its value · ∇ ln of its probability.
+
+    Each of them is right in the mean (REINFORCE), whatever the noise.
+    """
+    leaf = query.detach().clone().requires_grad_()
+    soft = replace(config, choice="soft")
+    weights = step_by_step(soft, state, leaf, memory).weights
+    surprise = torch.stack([torch.autograd.grad(weights[key].log(), leaf, retain_graph=True)[0] for key in range(len(weights))])  # fmt: skip
+    taken = drawn_by(weights.detach().expand(draws, -1), torch.Generator().manual_seed(seed))
+    return forecast(values_of(config, memory))[taken, None] * surprise[taken]
+
+
+# ---- Nadaraya–Watson regression --------------------------------------------------------------------------------------
+
+SMOOTHED = 400  # values of a series that are smoothed at most: its last ones
+BANDWIDTHS = tuple(round(0.25 * 1.12**power, 3) for power in range(46))  # in steps of the series
+
+
+class Smooth(NamedTuple):
+    """A series and its smooth curve."""
+
+    values: Tensor  # (N,) as they were measured
+    curve: Tensor  # (N,)
+    weights: Tensor  # (N, N) of the values (columns) at each place of the curve (rows)
+    first: int  # the place of the first of them in the whole series
+
+
+def noisy_series(source: str, series: tuple[float, ...], noise: float) -> Tensor:
+    """The last values (N,) of a series, with noise of this standard deviation added, always the same."""
+    values = torch.tensor(raw_series(source, series))[-SMOOTHED:]
+    return values + noise * torch.randn(len(values), generator=torch.Generator().manual_seed(0))
+
+
+def smooth(source: str, series: tuple[float, ...], bandwidth: float, noise: float = 0.0) -> Smooth:
+    """Nadaraya–Watson regression: time attends to time. A Gaussian kernel of bandwidth h is attention whose score is
+    −(distance)²/2 and whose temperature is h²."""
+    values = noisy_series(source, series, noise)
+    time = torch.arange(len(values), dtype=torch.float32)[:, None]
+    curve, weights = attend(time, time, values[:, None], "distance", temperature=bandwidth**2)
+    return Smooth(values, curve[:, 0], weights, len(raw_series(source, series)) - len(values))
+
+
+@lru_cache(maxsize=8)
+def leave_one_out(source: str, series: tuple[float, ...] = (), noise: float = 0.0) -> Tensor:
+    """The root mean squared error (len(BANDWIDTHS),) of the curve at each value from which that value is left out."""
+    values = noisy_series(source, series, noise)[:, None]
+    time = torch.arange(len(values), dtype=torch.float32)[:, None]
+    others = ~torch.eye(len(values), dtype=torch.bool)
+    scores = score(time, time, "distance")
+    errors = [attention_weights(scores / h**2, others) @ values - values for h in BANDWIDTHS]
+    return torch.stack(errors).square().mean((1, 2)).sqrt()
 
 
 # ---- learning --------------------------------------------------------------------------------------------------------
@@ -329,17 +464,18 @@ class ForecastLearner:
 
     @torch.no_grad()
     def evaluate(self) -> Scores:
-        """The mean squared error in units of the variance, and how many keys are attended to; a key drawn by chance is
-        replaced by the best."""
+        """The mean squared error in units of the variance, and how many keys are attended to. Of a key drawn by chance
+        the error is the expected one, over all that could be drawn."""
         scores: Scores = {}
         itself = torch.eye(len(self.train.keys), dtype=torch.bool)
-        choice = "soft" if self.config.choice == "soft" else "hard"
+        choice = "hard" if self.config.choice == "hard" else "soft"
+        values = values_of(self.config, self.train)
         for part, memory, mask in (("train", self.train, ~itself), ("test", self.test, None)):
-            values = values_of(self.config, self.train)
             output, weights = look_up(self.config, self.parameters, memory.keys, self.train.keys, values, mask, choice)
             if self.config.choice == "sampled":
-                _, weights = look_up(self.config, self.parameters, memory.keys, self.train.keys, values, mask, "soft")
-            error = (forecast(output) - memory.following[:, 0]) ** 2
+                error = (weights * (forecast(values) - memory.following) ** 2).sum(-1)
+            else:
+                error = (forecast(output) - memory.following[:, 0]) ** 2
             scores[part] = {LOSS.name: error.mean().item(), ATTENDED.name: entropy(weights).exp().mean().item()}
         return scores
 
@@ -356,4 +492,15 @@ def race(config: AttentionConfig) -> dict[str, AttentionConfig]:
     return {kind: replace(config, scoring=kind) for kind in SCORINGS}
 
 
-PRESETS: dict[str, AttentionConfig] = {"distance": AttentionConfig()}
+PRESETS: dict[str, AttentionConfig] = {
+    "distance": AttentionConfig(),
+    "additive": AttentionConfig(scoring="additive"),
+    "bilinear": AttentionConfig(scoring="bilinear"),
+    "sampled": AttentionConfig(choice="sampled"),
+    "learned_around": AttentionConfig(scoring="bilinear", memory="plain"),
+    # These break, each for one reason:
+    "dot": AttentionConfig(scoring="dot"),  # the largest keys are everybody's favourites
+    "plain": AttentionConfig(memory="plain"),  # a year that looks the same is not what followed it
+    "hard": AttentionConfig(choice="hard"),  # no gradient
+    "hot": AttentionConfig(scoring="additive", temperature=10.0),  # nearly uniform, and its gradient is a tenth
+}

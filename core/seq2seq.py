@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.attention import attend, one_of, score_parameters
-from core.config import Config, Limits, SettingError
+from core.config import Config, Limits
 from core.initialisation import draw, empty
 from core.optimizers import Optimizer
 from core.training import ACCURACY, LOSS, Metric, Scores
@@ -37,7 +37,7 @@ EMBEDDING = 16  # numbers for a token
 CLIP = 1.0  # the gradient's norm is at most this
 HELD_OUT = 128  # sequences that nobody trains on
 HELD_OUT_DRAW = 1_000_003  # no run has this seed
-SHARPNESS = Metric("Largest weight", better="higher")  # of the attention, in the mean
+SHARPNESS = Metric("Largest weight", better="neither")  # of the attention, in the mean
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
@@ -47,11 +47,11 @@ SHARPNESS = Metric("Largest weight", better="higher")  # of the attention, in th
 class Seq2SeqConfig(Config):
     """A task on sequences of tokens, and how the decoder looks at the input."""
 
-    length: int = 10  # tokens to be answered; "recall" shows twice as many
+    length: int = 10  # letters that are shown; of "recall" pairs of a letter and a numeral
     task: str = "reverse"
     delay: int = 3  # of "copy": blanks before the first token is repeated
     attention: str = "soft"
-    scoring: str = "scaled_dot"
+    scoring: str = "bilinear"
     memory: str = "plain"
     hidden: int = 32  # units of either GRU
     batch_size: int = 64
@@ -79,7 +79,7 @@ class Seq2SeqConfig(Config):
 class Examples(NamedTuple):
     """Sequences of tokens, time first."""
 
-    source: Tensor  # (T, B)
+    source: Tensor  # (T, B); of "recall" pairs (T, B, 2)
     fed: Tensor  # (U, B) what the decoder reads at each step: the target one step late, or the questions of "recall"
     target: Tensor  # (U, B)
 
@@ -92,8 +92,7 @@ def draw_examples(config: Seq2SeqConfig, count: int, generator: torch.Generator)
     keys = torch.rand(len(LETTERS), count, generator=generator).argsort(0)[:length]  # each letter at most once
     values = len(LETTERS) + torch.randint(len(NUMERALS), (length, count), generator=generator)
     order = torch.rand(length, count, generator=generator).argsort(0)
-    source = torch.stack([keys, values], 1).flatten(0, 1)  # A 3 F 7 …
-    return Examples(source, keys.gather(0, order), values.gather(0, order))
+    return Examples(torch.stack([keys, values], -1), keys.gather(0, order), values.gather(0, order))
 
 
 def answered(config: Seq2SeqConfig, source: Tensor) -> Examples:
@@ -118,28 +117,31 @@ def held_out_examples(config: Seq2SeqConfig) -> Examples:
     return draw_examples(config, HELD_OUT, torch.Generator().manual_seed(HELD_OUT_DRAW))
 
 
-def as_text(tokens: Tensor) -> str:
-    """Tokens (T,) as letters."""
-    return "".join(VOCABULARY[token] for token in tokens.tolist())
+def as_words(tokens: Tensor) -> list[str]:
+    """Tokens (T,) as letters, or pairs (T, 2) as A3."""
+    return ["".join(VOCABULARY[token] for token in step) for step in tokens.reshape(len(tokens), -1).tolist()]
 
 
-def as_source(config: Seq2SeqConfig, text: str) -> Examples:
-    """The example of a text: letters, or for "recall" pairs such as A3F7, all of whose letters are asked.
+def as_examples(config: Seq2SeqConfig, text: str) -> Examples:
+    """The one example of a text: letters, or for "recall" pairs such as A3F7, which are asked in alphabetical order.
 
     Raises:
-        SettingError: a character or a length that the task does not have.
+        ValueError: a character or a length that the task does not have, or a letter that is paired twice.
     """
     text = text.upper()
-    if config.task != "recall":
-        if len(text) != config.length or set(text) - set(LETTERS):
-            raise SettingError("text", text, (f"{config.length} × A–Z",))
-        return answered(config, torch.tensor([[VOCABULARY.index(each)] for each in text]))
-    keys, values = text[::2], text[1::2]
-    if len(text) != 2 * config.length or set(keys) - set(LETTERS) or set(values) - set(NUMERALS) or len(set(keys)) < len(keys):  # fmt: skip
-        raise SettingError("text", text, (f"{config.length} × A–Z 0–9",))
-    source = torch.tensor([[VOCABULARY.index(each)] for each in text])
-    order = torch.tensor([place for place, _ in sorted(enumerate(keys), key=lambda pair: pair[1])])
-    return Examples(source, source[::2][order], source[1::2][order])
+    recall = config.task == "recall"
+    letters, numerals = (text[::2], text[1::2]) if recall else (text, "")
+    fitting = len(letters) == config.length and len(numerals) == config.length * recall
+    if not fitting or set(letters) - set(LETTERS) or set(numerals) - set(NUMERALS):
+        raise ValueError(f"{config.task} needs {config.length} {'pairs' if recall else 'letters'}, got {text!r}")
+    source = torch.tensor([[VOCABULARY.index(each)] for each in letters])
+    if not recall:
+        return answered(config, source)
+    if len(set(letters)) < len(letters):
+        raise ValueError(f"a letter has two numerals in {text!r}")
+    values = torch.tensor([[VOCABULARY.index(each)] for each in numerals])
+    order = source[:, 0].argsort()
+    return Examples(torch.stack([source, values], -1), source[order], values[order])
 
 
 # ---- model -----------------------------------------------------------------------------------------------------------
@@ -173,8 +175,12 @@ class Seq2Seq(nn.Module):
             self.to_value = draw(empty(nn.Linear, hidden, hidden, bias=False), generator)
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
-        """All states (T, B, hidden) over a source (T, B), and the last one as the decoder takes it (1, B, hidden)."""
-        return self.encoder(self.embedding(source))
+        """All states (T, B, hidden) over a source (T, B), and the last one as the decoder takes it (1, B, hidden).
+
+        Of pairs (T, B, 2) both embeddings are added.
+        """
+        embedded = self.embedding(source)  # (T, B, embedding) or (T, B, 2, embedding)
+        return self.encoder(embedded.sum(2) if embedded.dim() == 4 else embedded)
 
     def decode(
         self, fed: Tensor, state: Tensor, memory: Tensor, generator: torch.Generator | None = None
@@ -188,7 +194,7 @@ class Seq2Seq(nn.Module):
             return Written(self.readout(states), None, None), state
         query, keys = states.transpose(0, 1), memory.transpose(0, 1)  # (B, U, hidden), (B, T, hidden)
         keys, values = (self.to_key(keys), self.to_value(keys)) if self.config.memory == "key_value" else (keys, keys)
-        found, weights = attend(query, keys, values, self.config.scoring, self.scoring)
+        found, weights = attend(query, keys, values, self.config.scoring, dict(self.scoring))
         expected = None
         if self.config.attention == "hard":
             expected, weights = weights, one_of(weights, generator)
@@ -212,9 +218,14 @@ class Seq2Seq(nn.Module):
             part, state = self.decode(token, state, memory)
             token = part.logits.argmax(-1)
             parts.append(part)
-        weights = None if parts[0].weights is None else torch.cat([part.weights for part in parts], 1)
-        expected = None if parts[0].expected is None else torch.cat([part.expected for part in parts], 1)
-        return Written(torch.cat([part.logits for part in parts]), weights, expected)
+        weights, expected = (
+            [each for each in of if each is not None] for of in zip(*(part[1:] for part in parts), strict=True)
+        )
+        return Written(
+            torch.cat([part.logits for part in parts]),
+            torch.cat(weights, 1) if weights else None,
+            torch.cat(expected, 1) if expected else None,
+        )
 
 
 @torch.no_grad()
@@ -255,7 +266,7 @@ class Seq2SeqLearner:
     def __init__(self, config: Seq2SeqConfig, generator: torch.Generator):
         self.config, self.generator = config, generator
         self.model = Seq2Seq(config, generator)
-        self.parameters = list(self.model.parameters())
+        self.parameters: list[Tensor] = list(self.model.parameters())
         self.optimizer = Optimizer("adam", self.parameters)
         self.metrics: tuple[Metric, ...] = (LOSS, ACCURACY)
         if config.attention != "none":
@@ -266,14 +277,7 @@ class Seq2SeqLearner:
         examples = draw_examples(self.config, self.config.batch_size, self.generator)
         hard = self.config.attention == "hard"
         written = self.model(examples.source, examples.fed, self.generator if hard else None)
-        surprise = token_loss(written.logits, examples.target)  # (U, B)
-        loss = descended = surprise.mean()
-        if written.expected is not None and written.weights is not None:
-            reward = -surprise.detach()
-            if self.config.baseline:
-                reward = reward - reward.mean(1, keepdim=True)
-            probability = (written.expected * written.weights).sum(-1).clamp(min=1e-9)  # (B, U) of what was drawn
-            descended = loss - (reward.T * probability.log()).mean()
+        loss, descended = losses_of(written, examples.target, self.config.baseline)
         gradients = list(torch.autograd.grad(descended, self.parameters))
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
         if norm > CLIP:
@@ -304,6 +308,19 @@ class Seq2SeqLearner:
         raise ValueError(f"this model cannot change {name!r} on its way")
 
 
+def losses_of(written: Written, target: Tensor, baseline: bool) -> tuple[Tensor, Tensor]:
+    """The mean loss, and what is to be descended: the same, but for positions that were drawn plus −reward · ln p."""
+    surprise = token_loss(written.logits, target)  # (U, B)
+    loss = surprise.mean()
+    if written.expected is None or written.weights is None:
+        return loss, loss
+    reward = -surprise.detach()
+    if baseline:
+        reward = reward - reward.mean(1, keepdim=True)
+    probability = (written.expected * written.weights).sum(-1).clamp(min=1e-9)  # (B, U) of what was drawn
+    return loss, loss - (reward.T * probability.log()).mean()
+
+
 def token_loss(logits: Tensor, target: Tensor) -> Tensor:
     """The cross-entropy (U, B) of each token."""
     return F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none").view(target.shape)
@@ -328,4 +345,14 @@ def race(config: Seq2SeqConfig, kind: str = "with_and_without") -> dict[str, Seq
 
 PRESETS: dict[str, Seq2SeqConfig] = {
     "reverse": Seq2SeqConfig(),
+    "long": Seq2SeqConfig(length=20),
+    "sort": Seq2SeqConfig(task="sort"),
+    "copy": Seq2SeqConfig(task="copy"),
+    "recall": Seq2SeqConfig(task="recall", length=8, scoring="scaled_dot", memory="key_value"),
+    "reinforce": Seq2SeqConfig(attention="hard"),
+    # These break, each for one reason:
+    "one_state": Seq2SeqConfig(length=20, attention="none"),  # all of it has to fit into one state
+    "one_memory": Seq2SeqConfig(task="recall", length=8, scoring="scaled_dot"),  # what is looked for is what is found
+    "blurred": Seq2SeqConfig(scoring="scaled_dot"),  # states within −1…1 need no scaling: the scores are too small
+    "too_fast": Seq2SeqConfig(learning_rate=0.1),
 }
