@@ -177,6 +177,16 @@ function ink(role) {
     panel: "var(--st-secondary-background-color)", none: "none" }[role] ?? role;
 }
 
+function walk(view, node, item) { // once for each way: a frame that shows it again lets it go on from where it was
+  const way = JSON.stringify([item.x, item.y, item.way]);
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  if (view.walk?.way !== way) view.walk = { way, began: performance.now() };
+  const passed = performance.now() - view.walk.began;
+  if (passed >= 1000 * item.seconds) return;
+  const steps = item.way.map(([x, y]) => ({ transform: `translate(${x - item.x}px, ${y - item.y}px)` }));
+  node.animate(steps, { duration: 1000 * item.seconds }).currentTime = passed;
+}
+
 function drawFigure(view, component) {
   const { figure, canvas, svg, data } = view;
   const density = Math.max(2, globalThis.devicePixelRatio || 1);
@@ -234,7 +244,8 @@ function drawFigure(view, component) {
         node.onkeydown = (event) => { if (event.key === "Enter") component.setTriggerValue("go", item.go); };
       }
     } else if (item.t === "circle") {
-      add(svg, "circle", { cx: item.x, cy: item.y, r: item.r, fill: ink(item.fill), stroke: ink(item.ink), "stroke-width": item.width });
+      const node = add(svg, "circle", { cx: item.x, cy: item.y, r: item.r, fill: ink(item.fill), stroke: ink(item.ink), "stroke-width": item.width });
+      if (item.way) walk(view, node, item);
     } else if (item.t === "path") {
       add(svg, "path", { d: item.d, fill: ink(item.fill), stroke: ink(item.ink), "stroke-width": item.width,
         "stroke-dasharray": item.dash, "stroke-linejoin": "round", opacity: item.opacity });

@@ -7,7 +7,7 @@ that is pointed at lights up its window in the linked maps, in the browser, with
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,9 +158,12 @@ class Figure:
         return self
 
     def circle(
-        self, x: float, y: float, radius: float, *, ink: str = "muted", fill: str = "none", stroke: float = 1.5
-    ) -> Figure:
-        self.items.append({"t": "circle", "x": x, "y": y, "r": radius, "ink": ink, "fill": fill, "width": stroke})
+        self, x: float, y: float, radius: float, *, ink: str = "muted", fill: str = "none", stroke: float = 1.5,
+        way: Sequence[tuple[float, float]] = (), seconds: float = 1.0,
+    ) -> Figure:  # fmt: skip
+        """A circle; for viewers who want motion it comes along `way`, once, in so many seconds, a place at a time."""
+        item = {"t": "circle", "x": x, "y": y, "r": radius, "ink": ink, "fill": fill, "width": stroke}
+        self.items.append(item | ({"way": [list(place) for place in way], "seconds": seconds} if len(way) > 1 else {}))
         return self
 
     def path(

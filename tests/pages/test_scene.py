@@ -18,3 +18,11 @@ def test_the_dashes_of_a_flow_move_by_exactly_one_in_its_time():
     assert int(re.search(r"stroke-dashoffset: -(\d+)", style).group(1)) == dash + gap
     assert re.search(r"animation: flow (\d+)ms", style).group(1) == re.search(r"FLOW = (\d+);", script).group(1)
     assert "prefers-reduced-motion: reduce" in style
+
+
+def test_a_circle_that_has_a_way_ends_it_where_it_stands():
+    still, walking = Figure(10, 10).circle(5, 5, 1).circle(5, 5, 1, way=((1, 5), (5, 5)), seconds=2.0).items
+    assert walking["way"] == [[1, 5], [5, 5]] and walking["seconds"] == 2.0
+    assert (walking["x"], walking["y"]) == (5, 5)
+    assert not still.keys() & {"way", "seconds"}
+    assert "way" not in Figure(10, 10).circle(5, 5, 1, way=((5, 5),)).items[0]
