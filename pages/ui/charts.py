@@ -84,6 +84,8 @@ def curve_spec(
     run_of = {name: run for name, (_, run) in of.items()}
     several = len(runs) > 1
     legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2.5)
+    if not tested and not pinned:  # one kind of data: nothing to tell apart
+        legend = None
     dash = alt.StrokeDash(
         "data:N",
         scale=alt.Scale(domain=list(parts), range=[[1, 0], [6, 4]][: len(parts)]),
