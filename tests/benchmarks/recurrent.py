@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from core.data.sequences import adding
 from core.gru import GRU
+from core.lstm import LSTM, LSTM_GATES
 from core.optimizers import Optimizer
 from core.rnn import RNN
 
@@ -126,6 +127,63 @@ WANTED: dict[str, dict[str, float]] = {
     "GRU, a gate held": {"our loop to be read": 2.0},
     "GRU, reset before": {"our loop to be read": 2.0},
 }
+
+
+class PerGateLSTM(nn.Module):
+    """As textbooks write it: eight layers, gate by gate."""
+
+    def __init__(self):
+        super().__init__()
+        self.input = nn.ModuleList(nn.Linear(INPUTS, HIDDEN) for _ in range(4))
+        self.past = nn.ModuleList(nn.Linear(HIDDEN, HIDDEN) for _ in range(4))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h = c = x.new_zeros(x.shape[1], HIDDEN)
+        outputs = []
+        for step in x:
+            i, f, candidate, o = (a(step) + b(h) for a, b in zip(self.input, self.past, strict=True))
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(candidate)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            outputs.append(h)
+        return torch.stack(outputs), h[None]
+
+
+class FusedPerStepLSTM(nn.Module):
+    """A Python loop with one fused product of 4·hidden rows for the input and one for the state."""
+
+    def __init__(self):
+        super().__init__()
+        self.input, self.past = nn.Linear(INPUTS, 4 * HIDDEN), nn.Linear(HIDDEN, 4 * HIDDEN)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h = c = x.new_zeros(x.shape[1], HIDDEN)
+        outputs = []
+        for step in x:
+            i, f, candidate, o = (self.input(step) + self.past(h)).chunk(4, 1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(candidate)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            outputs.append(h)
+        return torch.stack(outputs), h[None]
+
+
+def our_lstm(**options) -> Callable[[], nn.Module]:
+    return lambda: LSTM(INPUTS, HIDDEN, generator=torch.Generator().manual_seed(0), **options)
+
+
+LSTMS = {
+    "LSTM": our_lstm(),
+    "LSTM, a gate held": our_lstm(gates={"forget": "open"}),
+    "LSTM, all gates held": our_lstm(gates=dict.fromkeys(LSTM_GATES, "open")),
+    "LSTM, coupled": our_lstm(coupled=True),
+}
+for name, ours in LSTMS.items():
+    CONTESTANTS[name] = {
+        "ours": ours,
+        "loop with one fused product": FusedPerStepLSTM,
+        "loop gate by gate": PerGateLSTM,
+        "nn.LSTM": lambda: nn.LSTM(INPUTS, HIDDEN),
+    }
+    WANTED[name] = {"loop with one fused product": 3.5, "loop gate by gate": 8.0, "nn.LSTM": 0.95}
 
 
 class Trainer:
