@@ -210,6 +210,31 @@ class LSTM(nn.Module):
         return LSTMTrace(i, f, candidate, o, torch.stack(cells), hidden)
 
 
+class NetInputs(NamedTuple):
+    """What the net inputs of one step are made of; each (4, hidden): input gate, forget gate, candidate, output gate."""
+
+    from_input: Tensor  # W x
+    from_past: Tensor  # U h₋
+    bias: Tensor  # both of them
+    from_cell: Tensor  # p ⊙ c₋ of the input and the forget gate, p ⊙ c of the output gate; 0 without peepholes
+    total: Tensor
+
+
+@torch.no_grad()
+def net_inputs(model: LSTM, x: Tensor, steps: LSTMTrace, at: int) -> NetInputs:
+    """Of step `at` (from 0) of a sequence x (T, B, D) that has run from a state of zeros; B must be 1."""
+    zeros = x.new_zeros(model.hidden_size)
+    h, c = (part[at - 1, 0] if at else zeros for part in (steps.hidden, steps.cell))
+    from_input = (model.weight_ih_l0 @ x[at, 0]).view(4, -1)
+    from_past = (model.weight_hh_l0 @ h).view(4, -1)
+    bias = (model.bias_ih_l0 + model.bias_hh_l0).view(4, -1)
+    from_cell = torch.zeros_like(bias)
+    if model.peephole:
+        p_i, p_f, p_o = model.weight_ch_l0
+        from_cell = torch.stack([p_i * c, p_f * c, zeros, p_o * steps.cell[at, 0]])
+    return NetInputs(from_input, from_past, bias, from_cell, from_input + from_past + bias + from_cell)
+
+
 def checked_gates(gates: Mapping[str, str], coupled: bool) -> dict[str, str]:
     """The setting of every gate."""
     for gate, setting in gates.items():
@@ -229,6 +254,10 @@ def checked_gates(gates: Mapping[str, str], coupled: bool) -> dict[str, str]:
 class LSTMConfig(SequenceConfig):
     """An LSTM on a task, with each gate learned, held open or held shut."""
 
+    task: str = "adding"
+    length: int = 50
+    hidden: int = 16
+    learning_rate: float = 0.01
     input_gate: str = "learned"
     forget_gate: str = "learned"
     output_gate: str = "learned"
@@ -308,3 +337,22 @@ def race(config: LSTMConfig) -> dict[str, LSTMConfig]:
     """The config, and beside it the full LSTM where that is something else."""
     full = replace(config, **FULL)
     return {"full_lstm": full} if full == config else {"changed_lstm": config, "full_lstm": full}
+
+
+SUNSPOTS: dict[str, Any] = {"task": "sunspots", "length": 30, "learning_rate": 0.003}
+
+PRESETS: dict[str, LSTMConfig] = {
+    "adding": LSTMConfig(),
+    "coupled": LSTMConfig(coupled=True),
+    "peephole": LSTMConfig(peephole=True),
+    "first_lstm": LSTMConfig(forget_gate="open"),  # that of 1997 had no forget gate
+    "long_memory": LSTMConfig(task="recall", forget_bias=6.0),
+    "sunspots": LSTMConfig(**SUNSPOTS),
+    "digits": LSTMConfig(task="digits", length=8, hidden=32),
+    # These break, each for one reason:
+    "input_open": LSTMConfig(input_gate="open"),  # everything is written
+    "forget_shut": LSTMConfig(forget_gate="shut"),  # nothing is kept but what h carries
+    "frozen": LSTMConfig(forget_gate="open", input_gate="shut"),  # c stays 0
+    "simple_rnn": LSTMConfig(input_gate="open", forget_gate="shut", output_gate="open", output_activation=False),
+    "unsquashed": LSTMConfig(forget_gate="open", candidate_activation=False, output_activation=False),
+}

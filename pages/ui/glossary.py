@@ -348,7 +348,84 @@ CONVOLUTION = (
     ),
 )  # fmt: skip
 
-BY_GROUP = {"foundations": FOUNDATIONS, "convolution": CONVOLUTION}  # the groups of the registry
+RECURRENT = (
+    Entry(
+        "gating", "门控", "gating",
+        ("阀门：开多大，由网络自己决定。", "Valves, and the network decides how far each is open."),
+        ("用一个 0 到 1 之间的数逐个分量地乘以信号。它由输入和隐状态算出，每一步都不同；学到的是怎样算它，而不是它本身。", "Multiplying a signal, component by component, by numbers between 0 and 1 that are computed from the input and the hidden state, anew at each step. What is learned is how to compute them, not the numbers."),
+        r"\mathbf{g} = \sigma(W\mathbf{x} + U\mathbf{h}_{-} + \mathbf{b}), \qquad \mathbf{g} \odot \mathbf{s}",
+        ("lstm",),
+    ),
+    Entry(
+        "lstm", "长短期记忆网络", "long short-term memory",
+        ("带一本备忘录的循环网络：可以写，可以擦，可以只记不说。", "A recurrent network with a notebook: it writes, wipes, and need not say what it has noted."),
+        ("有单元状态的循环网络，三个门决定写入、保留和给出多少。“长短期”指的是能保持较久的短期记忆，而不是有长短两种记忆。", "A recurrent network with a cell state; three gates decide how much is written, kept and shown. The name means a short-term memory that lasts long, not one memory of each kind."),
+        r"\mathbf{c} = \mathbf{f} \odot \mathbf{c}_{-} + \mathbf{i} \odot \tilde{\mathbf{c}}, \qquad \mathbf{h} = \mathbf{o} \odot \tanh \mathbf{c}",
+        ("lstm",),
+    ),
+    Entry(
+        "cell_state", "单元状态", "cell state",
+        ("备忘录上现在写着的东西。", "What the notebook says now."),
+        ("LSTM 内部的状态 $\\mathbf{c}$。它只被遗忘门乘、被新内容加，所以误差沿它往回传时每步只乘一个 $\\mathbf{f}$（不计经过门的路）。外面看到的是隐状态，不是它。", "The inner state $\\mathbf{c}$ of an LSTM. It is only multiplied by the forget gate and added to, so on its way back along it an error is multiplied by $\\mathbf{f}$ alone at each step (paths through the gates aside). The outside sees the hidden state instead."),
+        r"\frac{\partial \mathbf{c}_t}{\partial \mathbf{c}_{t-1}} = \operatorname{diag}(\mathbf{f}_t) + \cdots",
+        ("lstm",),
+    ),
+    Entry(
+        "forget_gate", "遗忘门", "forget gate",
+        ("旧的还留多少。", "How much of the old stays."),
+        ("乘在旧单元状态上的门。名字容易误会：1 是全部保留，0 才是忘掉。1997 年最初的 LSTM 没有它，相当于一直是 1。", "The gate on the old cell state. The name misleads: 1 keeps everything, 0 forgets. The first LSTM of 1997 had none, as if it were always 1."),
+        r"\mathbf{f} = \sigma(W_f\mathbf{x} + U_f\mathbf{h}_{-} + \mathbf{b}_f)",
+        ("lstm",),
+    ),
+    Entry(
+        "input_gate", "输入门", "input gate",
+        ("新的要记下多少。", "How much of the new is written down."),
+        ("乘在候选状态上的门。它管的是写入单元状态，不是让不让输入进网络：输入总能影响三个门。", "The gate on the candidate. It guards what is written into the cell state, not the input itself, which always reaches the gates."),
+        r"\mathbf{i} = \sigma(W_i\mathbf{x} + U_i\mathbf{h}_{-} + \mathbf{b}_i)",
+        ("lstm",),
+    ),
+    Entry(
+        "output_gate", "输出门", "output gate",
+        ("记着的现在说出多少。", "How much of what is remembered is said now."),
+        ("乘在 $\\tanh\\mathbf{c}$ 上的门。关上它，隐状态是 0，记忆仍在单元状态里。", "The gate on $\\tanh\\mathbf{c}$. Shut, the hidden state is 0, and the memory is still there in the cell state."),
+        r"\mathbf{o} = \sigma(W_o\mathbf{x} + U_o\mathbf{h}_{-} + \mathbf{b}_o)",
+        ("lstm",),
+    ),
+    Entry(
+        "candidate_state", "候选状态", "candidate state",
+        ("打算写进去的新内容。", "What might be written next."),
+        ("由输入和旧隐状态算出的新内容，经 tanh 落在 −1 到 1 之间；写进多少由门决定。", "New content computed from the input and the old hidden state, within −1 and 1 by tanh. How much of it is written is up to a gate."),
+        r"\tilde{\mathbf{c}} = \tanh(W_c\mathbf{x} + U_c\mathbf{h}_{-} + \mathbf{b}_c)",
+        ("lstm",),
+    ),
+    Entry(
+        "forget_bias", "遗忘门偏置", "forget bias",
+        ("先假定什么都值得记住。", "Assume at first that everything is worth keeping."),
+        ("遗忘门偏置的初值。取 1 到 2 或更大，训练开始时门就几乎全开，误差能传回很远；取 0 时每步约减半。", "What the forget gate's bias begins with. With 1 to 2 or more the gate is nearly open when training starts, and errors reach far back; with 0 about half is lost at each step."),
+        r"\sigma(0) = 0.5, \quad \sigma(1) \approx 0.73, \quad \sigma(4) \approx 0.98",
+        ("lstm",),
+    ),
+    Entry(
+        "peephole", "窥视孔连接", "peephole connection",
+        ("让门也看一眼备忘录。", "Let the gates look at the notebook too."),
+        ("单元状态到门的对角连接：每个单元的门只看自己的单元状态。输入门和遗忘门看旧的，输出门看新的。", "Diagonal weights from the cell state to the gates: the gates of a unit see that unit's state alone. Input and forget gate see the old one, the output gate the new one."),
+        r"\mathbf{o} = \sigma(W_o\mathbf{x} + U_o\mathbf{h}_{-} + \mathbf{p}_o \odot \mathbf{c} + \mathbf{b}_o)",
+        ("lstm",),
+    ),
+    Entry(
+        "coupled_gates", "耦合门", "coupled gates",
+        ("写多少，就擦多少。", "Wipe as much as is written."),
+        ("遗忘门不另学，取 $1-\\mathbf{i}$：新旧按比例混合，参数少四分之一。GRU 的更新门就是这样用的。", "The forget gate is not learned by itself but is $1-\\mathbf{i}$: old and new are blended, with a quarter fewer parameters. The update gate of a GRU does just this."),
+        r"\mathbf{c} = (1 - \mathbf{i}) \odot \mathbf{c}_{-} + \mathbf{i} \odot \tilde{\mathbf{c}}",
+        ("lstm",),
+    ),
+)  # fmt: skip
+
+BY_GROUP = {
+    "foundations": FOUNDATIONS,
+    "convolution": CONVOLUTION,
+    "recurrent": RECURRENT,
+}  # the groups of the registry
 ENTRIES = tuple(entry for entries in BY_GROUP.values() for entry in entries)
 BY_NAME = {entry.name: entry for entry in ENTRIES}
 

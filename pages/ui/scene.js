@@ -118,7 +118,8 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
   view.marks = [];
   view.tip.hidden = true;
   if (!point || !maps[point.map]) return;
-  if (!maps[point.map].hover && !view.hover) return; // it shows what was picked by itself
+  const { hover, pick, links } = maps[point.map];
+  if (!view.hover && (!hover || (data.pinned && pick && !links))) return; // the picture shows what was picked by itself
   const map = maps[point.map], row = Math.min(point.row, map.r - 1), column = Math.min(point.column, map.c - 1);
   const chosen = box(map, row, column, 1, 1);
   view.marks.push(...frameOf(view.layer, chosen, "chosen"));

@@ -63,6 +63,7 @@ class Figure:
         pick: bool = False,
         links: tuple[Link, ...] = (),
         label: str = "",
+        half: bool = False,
     ) -> Figure:
         """A heat map of `values` (rows, columns).
 
@@ -73,13 +74,14 @@ class Figure:
             hover: a cell that is pointed at says its value.
             pick: a click reports the cell to `show`'s `on_cell`.
             label: what a screen reader says of a map that can be touched.
+            half: send 16-bit numbers (three digits, up to 65,504): half as much for a large map.
         """
         rows, columns = values.shape
         if high is None:
             finite = values[values.isfinite()]
             high = float(finite.abs().max()) if finite.numel() else 1.0
         item = {
-            "t": "map", "n": name, "r": rows, "c": columns, "d": packed(values.float()), "s": scale, "lo": low, "hi": high or 1.0,
+            "t": "map", "n": name, "r": rows, "c": columns, "d": packed(values.half() if half else values.float()), "half": half, "s": scale, "lo": low, "hi": high or 1.0,
             "x": x, "y": y, "w": width, "h": height if height is not None else width * rows / columns, "title": title,
             "show": numbers, "hover": hover, "pick": pick, "links": links or None, "label": label,
         }  # fmt: skip

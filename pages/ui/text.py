@@ -49,6 +49,8 @@ WORDS |= {
     "average": (BY_NAME["average_pooling"].zh, "average"),
     "none": (BY_NAME["strided_convolution"].zh, "strided conv"),
     "cnn": ("卷积网络", "CNN"),
+    "full_lstm": ("完整的 LSTM", "full LSTM"),
+    "changed_lstm": ("你的设置", "your settings"),
     "fully_connected": ("全连接网络", "fully connected"),
 }
 
