@@ -413,7 +413,7 @@ RECURRENT = (
         ("lstm",),
     ),
     Entry(
-        "coupled_gates", "耦合门", "coupled gates",
+        "coupled_gates", "门的耦合", "coupled gates",
         ("写多少，就擦多少。", "Wipe as much as is written."),
         ("遗忘门不另学，取 $1-\\mathbf{i}$：新旧按比例混合，参数少四分之一。GRU 的更新门就是这样用的。", "The forget gate is not learned by itself but is $1-\\mathbf{i}$: old and new are blended, with a quarter fewer parameters. The update gate of a GRU does just this."),
         r"\mathbf{c} = (1 - \mathbf{i}) \odot \mathbf{c}_{-} + \mathbf{i} \odot \tilde{\mathbf{c}}",
