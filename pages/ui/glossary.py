@@ -350,6 +350,48 @@ CONVOLUTION = (
 
 RECURRENT = (
     Entry(
+        "recurrent_network", "循环神经网络", "recurrent network",
+        ("把上一步的结果也当作输入的网络。", "A network that also reads what it came to a step before."),
+        ("隐状态由当前输入和上一步的隐状态算出，每一步用同一组权重的网络。它能用上任意久以前的输入，但不一定学得会；状态只有几个数，不是“什么都记得”。", "A network whose hidden state is computed from the input at hand and from its last hidden state, with the same weights at every step. It can use inputs from any time ago, though it may fail to learn to; and its state is a few numbers, so it does not remember everything."),
+        r"\mathbf{h}_t = f(U\mathbf{h}_{t-1} + W\mathbf{x}_t + \mathbf{b})",
+        ("rnn",),
+    ),
+    Entry(
+        "time_delay_network", "延时神经网络", "time-delay network",
+        ("只看最近几步的网络。", "A network that looks at the last few steps only."),
+        ("隐藏层看最近 $p+1$ 步输入、权重随时间共享的网络，也就是时间上的一维卷积。更早的输入对它没有任何影响，训练多久都一样。", "A network whose hidden layer sees the last $p+1$ inputs through weights that are shared over time: a convolution in one dimension. Older inputs have no influence at all, however long it trains."),
+        r"\mathbf{h}_t = f\Big(\sum_{k=0}^{p} W_k\,\mathbf{x}_{t-k} + \mathbf{b}\Big)",
+        ("rnn",),
+    ),
+    Entry(
+        "hidden_state", "隐状态", "hidden state",
+        ("网络此刻“记着”的东西。", "What the network has in mind right now."),
+        ("循环网络从一步带到下一步的向量 $\\mathbf{h}_t$。它是过去输入的一个有损摘要：大小固定，每一步都被改写。“隐”是说训练数据里没有它。", "The vector $\\mathbf{h}_t$ that a recurrent network takes from one step to the next: a lossy summary of the past, of fixed size, rewritten at every step. It is called hidden because no data say what it should be."),
+        r"\mathbf{h}_0 = \mathbf{0}, \qquad \mathbf{h}_t \in \mathbb{R}^{\text{hidden}}",
+        ("rnn",),
+    ),
+    Entry(
+        "unrolling", "按时间展开", "unrolling over time",
+        ("把循环拉直，每一步画一份。", "Draw the loop as a chain, a copy for each step."),
+        ("把循环网络看作有 $T$ 层的前馈网络，每层一步。画出来是许多份，权重只有一份：各步的梯度相加。", "Seeing a recurrent network as a feedforward one of $T$ layers, one for each step. The copies are drawn; the weights are one set, and the gradients of all steps add up."),
+        r"\frac{\partial L}{\partial U} = \sum_{t=1}^{T} \boldsymbol\delta_t\,\mathbf{h}_{t-1}^\top",
+        ("rnn",),
+    ),
+    Entry(
+        "orthogonal_initialisation", "正交初始化", "orthogonal initialisation",
+        ("从一个只旋转、不缩放的矩阵开始。", "Begin with a matrix that turns and does not stretch."),
+        ("让循环权重从随机的正交矩阵开始：所有奇异值是 1，乘多少次都不改变向量的长度。它只管开头；激活函数的导数和训练都会改变这一点。", "The recurrent weights begin as a random orthogonal matrix: all singular values are 1, and no number of products changes the length of a vector. That holds at the start; slopes of the activation function and training change it."),
+        r"U^\top U = I \;\Rightarrow\; \|U^k\mathbf{h}\| = \|\mathbf{h}\|",
+        ("rnn",),
+    ),
+    Entry(
+        "autoregressive_forecast", "自回归预测", "autoregressive forecast",
+        ("把自己的预测当作真的，再往下猜。", "Take your own forecast for true and go on."),
+        ("每一步的预测当作下一步的输入，一步步走到没有数据的地方。误差会一起被喂回去，所以只往前看一步的误差说明不了它。", "Each forecast is the input of the next step, on into where there are no data. Errors are fed back too, so a small error one step ahead promises nothing here."),
+        r"\hat{x}_{t+1} = g(\hat{x}_t, \hat{x}_{t-1}, \dots)",
+        ("rnn",),
+    ),
+    Entry(
         "gating", "门控", "gating",
         ("阀门：开多大，由网络自己决定。", "Valves, and the network decides how far each is open."),
         ("用一个 0 到 1 之间的数逐个分量地乘以信号。它由输入和隐状态算出，每一步都不同；学到的是怎样算它，而不是它本身。", "Multiplying a signal, component by component, by numbers between 0 and 1 that are computed from the input and the hidden state, anew at each step. What is learned is how to compute them, not the numbers."),

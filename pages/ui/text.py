@@ -52,6 +52,8 @@ WORDS |= {
     "full_lstm": ("完整的 LSTM", "full LSTM"),
     "changed_lstm": ("你的设置", "your settings"),
     "fully_connected": ("全连接网络", "fully connected"),
+    "rnn": (BY_NAME["recurrent_network"].zh, "Recurrent network"),
+    "tdnn": (BY_NAME["time_delay_network"].zh, "Time-delay network"),
 }
 
 

@@ -1,10 +1,31 @@
 """The recurrent lesson against torch's own RNN, its cell and finite differences."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from core.rnn import RNN, RNN_ACTIVATIONS
+from core.config import SettingError
+from core.data.sequences import SERIES_TASKS, TASKS, held_out, split_at, standardised, steps_of, task_of
+from core.rnn import (
+    AHEAD,
+    PRESETS,
+    RECURRENT_STARTS,
+    RNN,
+    RNN_ACTIVATIONS,
+    TDNN,
+    RNNConfig,
+    begun,
+    first_unknown,
+    forecast,
+    look,
+    parameter_counts,
+    race,
+    whole_series,
+)
+from core.training import Race, Run, replay
 
 DOUBLE = torch.float64
 
@@ -88,3 +109,158 @@ def test_weights_come_from_the_generator_alone_and_lie_where_torchs_do():
 def test_no_other_activation():
     with pytest.raises(ValueError, match="tanh, relu"):
         RNN(2, 3, "sigmoid")
+
+
+# ---- the time-delay network
+
+
+@pytest.mark.parametrize("delay", [0, 1, 4, 12])
+@pytest.mark.parametrize("activation", RNN_ACTIVATIONS)
+def test_a_time_delay_network_is_a_convolution_over_time(activation, delay):
+    ours = TDNN(3, 5, delay, activation, torch.Generator().manual_seed(0), DOUBLE)
+    x = some(9, 4, 3)
+    padded = F.pad(x.permute(1, 2, 0), (delay, 0))  # (B, D, T + p): the past is 0
+    z = F.conv1d(padded, ours.weight.flip(2), ours.bias).permute(2, 0, 1)
+    expected = torch.tanh(z) if activation == "tanh" else torch.relu(z)
+    outputs, state = ours(x)
+    assert state is None
+    torch.testing.assert_close(outputs, expected, atol=1e-12, rtol=0)
+    parameters = [x, *ours.parameters()]
+    for mine, other in zip(
+        torch.autograd.grad((outputs**2).sum(), parameters, retain_graph=True),
+        torch.autograd.grad((expected**2).sum(), parameters),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, other, atol=1e-10, rtol=0)
+
+
+def test_a_window_sees_nothing_older_and_a_recurrence_does():
+    x = some(12, 1, 3)
+    for cell, oldest in ((TDNN(3, 5, 4, dtype=DOUBLE), 7), (RNN(3, 5, dtype=DOUBLE), 0)):
+        (gradient,) = torch.autograd.grad(cell(x)[0][-1].sum(), x)
+        seen = gradient.abs().amax((1, 2)) > 0
+        assert seen[oldest:].all() and not seen[:oldest].any()
+
+
+# ---- how U begins
+
+
+def test_the_start_of_the_recurrent_weights():
+    for name in RECURRENT_STARTS:
+        cell = begun(RNN(3, 16, generator=torch.Generator().manual_seed(0)), name, torch.Generator().manual_seed(1))
+        u = cell.weight_hh_l0.detach()
+        if name == "uniform":
+            assert torch.equal(u, RNN(3, 16, generator=torch.Generator().manual_seed(0)).weight_hh_l0)
+            continue
+        torch.testing.assert_close(u.T @ u, torch.eye(16), atol=1e-5, rtol=0)
+        assert torch.equal(u, torch.eye(16)) == (name == "identity")
+        assert not cell.bias_ih_l0.any() and not cell.bias_hh_l0.any()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_can_be_trained_and_repeated(name):
+    config = replace(PRESETS[name], length=min(PRESETS[name].length, 12))
+    for each in race(config).values():
+        first = replay(each, steps=8)
+        assert first.history == replay(each, steps=8).history and not first.diverged
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"delay": 41}, "delay"),
+        ({"network": "lstm"}, "network"),
+        ({"recurrent": "zero"}, "recurrent"),
+        ({"length": 101}, "length"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, field):
+    with pytest.raises(SettingError) as error:
+        RNNConfig(**settings)
+    assert error.value.field == field
+
+
+def test_only_the_window_grows_with_its_delay_and_neither_with_the_length():
+    small = parameter_counts(RNNConfig())
+    assert small == parameter_counts(RNNConfig(length=90))
+    assert small["rnn"] == 32 * 5 + 32 * 32 + 2 * 32 + 32 * 4 + 4
+    assert small["tdnn"] == 32 * 5 * 9 + 32 + 32 * 4 + 4
+    assert parameter_counts(RNNConfig(delay=9))["tdnn"] - small["tdnn"] == 32 * 5
+
+
+# ---- what the pictures are given
+
+
+@pytest.mark.parametrize("network", ["rnn", "tdnn"])
+@pytest.mark.parametrize("task", [task for task in TASKS if task != "own"])
+def test_what_is_seen_is_what_the_model_computes(task, network):
+    config = RNNConfig(task=task, length=9, hidden=6, network=network)
+    run = Run(config)
+    seen = look(config, run.snapshot().state, example=3)
+    sequences, cell = held_out(task, 9, config.distractors), run.learner.model.cell
+    assert torch.equal(seen.inputs, sequences.inputs[:, 3])
+    outputs, _ = cell(sequences.inputs[:, 3:4])
+    torch.testing.assert_close(seen.hidden[1:], outputs[:, 0].detach(), atol=1e-5, rtol=0)
+    assert seen.hidden.shape == (steps_of(task, 9) + 1, 6) and seen.answers.shape[1] == task_of(task).output_size
+    bias = seen.net_input - seen.from_input - seen.from_past
+    torch.testing.assert_close(bias, bias[:1].expand_as(bias), atol=1e-5, rtol=0)
+    assert bool(seen.from_past.any()) == (network == "rnn")
+    answers = run.learner.model.readout(outputs[:, 0])
+    torch.testing.assert_close(seen.answers, answers.detach(), atol=1e-5, rtol=0)
+
+
+def test_examples_are_counted_round():
+    config = RNNConfig(task="sunspots", length=9)
+    state = Run(config).snapshot().state
+    assert torch.equal(look(config, state, 1).inputs, look(config, state, 63).inputs)  # 62 years are held out
+
+
+@pytest.mark.parametrize("network", ["rnn", "tdnn"])
+def test_a_forecast_one_step_ahead_is_the_held_out_answer(network):
+    config = RNNConfig(task="sunspots", length=9, hidden=6, network=network)
+    run = replay(config, steps=20)
+    values, cut = standardised("sunspots"), split_at(309)
+    made = forecast(config, run.snapshot().state, cut)
+    assert torch.equal(made.values, values) and made.first == 9 and len(made.one_ahead) == 300
+    error = (made.one_ahead[cut - 9 :] - values[cut:]).square().mean().item()
+    assert error == pytest.approx(run.learner.evaluate()["test"]["Loss"], rel=1e-4)
+    train = (made.one_ahead[: cut - 9] - values[9:cut]).square().mean().item()
+    assert train == pytest.approx(run.learner.evaluate()["train"]["Loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("network", ["rnn", "tdnn"])
+@pytest.mark.parametrize("task", [*SERIES_TASKS, "sines"])
+def test_a_forecast_feeds_on_itself_and_on_nothing_that_comes_later(task, network):
+    series = tuple(float(value) for value in torch.sin(torch.arange(80) * 0.7)) if task == "own" else ()
+    config = RNNConfig(task=task, length=9, hidden=6, network=network, series=series)
+    run = replay(config, steps=5)
+    known = first_unknown(config)
+    made = forecast(config, run.snapshot().state, known)
+    assert made.known == known and made.ahead.shape == (AHEAD,)
+    model, values = run.learner.model, whole_series(config)
+    fed = values[known - 9 : known].tolist()  # the same by feeding the whole sequence anew for each answer
+    for expected in made.ahead.tolist():
+        with torch.no_grad():
+            inputs = fed if network == "rnn" else fed[-9:]
+            outputs, _ = model.cell(torch.tensor(inputs)[:, None, None])
+            fed.append(model.readout(outputs[-1]).item())
+        assert fed[-1] == pytest.approx(expected, abs=1e-4)
+    assert forecast(config, run.snapshot().state, 10_000).known == len(values)
+    assert forecast(config, run.snapshot().state, 0).known == 9
+
+
+# ---- what the lesson says
+
+
+def accuracies(config: RNNConfig, steps: int) -> dict[str, float]:
+    compared = Race(race(config))
+    while compared.steps < steps:
+        compared.step()
+    return {name: run.learner.evaluate()["test"]["Accuracy"] for name, run in compared.runs.items()}
+
+
+def test_the_window_fails_beyond_its_reach_and_the_recurrence_carries_on():
+    config = RNNConfig(length=12, delay=10)
+    found = accuracies(config, 120)
+    assert found["rnn"] > 0.98 and found["tdnn"] < 0.4
+    assert accuracies(replace(config, delay=11), 120)["tdnn"] > 0.98

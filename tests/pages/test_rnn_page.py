@@ -1,0 +1,267 @@
+"""The recurrent lesson through the entrypoint: its sum, its pictures, series of one's own, and the presets' numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from core.data.sequences import TASKS, steps_of
+from core.rnn import PRESETS, RNNConfig, look, race
+from core.training import Race, Run, Snapshot
+from pages.ui import pictures_rnn as pictures
+from pages.ui import questions_rnn as asked
+from pages.ui.own_series import reason_in_words, repair_in_words
+
+VIEW = pictures.View(4, 2, 3, 1)
+CSV = b"day,value\n" + b"\n".join(b"%d,%.3f" % (day, 5 + math.sin(0.6 * day)) for day in range(90))
+
+
+def open_page(language: str = "en", **settings: str) -> AppTest:
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    app.query_params["lang"] = language
+    app.run().switch_page("pages/rnn.py")
+    for name, value in settings.items():
+        app.query_params[f"rnn_{name}"] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def config_of(app: AppTest) -> RNNConfig:
+    return app.session_state["rnn_race"].configs["rnn"]
+
+
+def upload(app: AppTest, data: bytes) -> AppTest:
+    app.file_uploader(key="rnn_upload").set_value(("mine.csv", data, "text/csv")).run()
+    assert not app.exception
+    return app
+
+
+def items(scene) -> list[dict]:
+    return [item for figure in scene.figures for item in figure.items]
+
+
+def words(scene) -> str:
+    return "\n".join(item["s"] for item in items(scene) if item["t"] == "text")
+
+
+def scenes(config: RNNConfig, factor: float = 1.0) -> list:
+    configs = race(config)
+    snapshots = {
+        name: Snapshot(0, {key: value * factor for key, value in Run(each).snapshot().state.items()})
+        for name, each in configs.items()
+    }
+    made = [pictures.unrolled(configs, snapshots, VIEW), pictures.states(configs, snapshots, VIEW)]
+    if config.task in pictures.FORECASTS:
+        made.append(pictures.forecasts(configs, snapshots, 0, 1))
+    return made
+
+
+# ---- pictures
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e30, math.inf, math.nan])
+@pytest.mark.parametrize("task", TASKS)
+def test_pictures_can_be_drawn_of_every_task_and_of_weights_gone_wild(task, factor):
+    series = tuple(math.sin(step) for step in range(60)) if task == "own" else ()
+    for config in (
+        RNNConfig(task=task, series=series, length=9, hidden=3, delay=2),
+        RNNConfig(task=task, series=series, length=2, hidden=1, delay=0, activation="relu"),
+    ):
+        for scene in scenes(config, factor):
+            assert scene.alt
+            for item in items(scene):
+                assert item["t"] != "path" or not ("nan" in item["d"] or "inf" in item["d"])
+                assert all(math.isfinite(value) for value in item.values() if isinstance(value, float))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"length": 100, "hidden": 64, "delay": 40}, {"task": "copying", "length": 100}]
+)
+def test_nothing_lies_outside_of_its_figure(settings):
+    for scene in scenes(RNNConfig(**settings)):
+        for figure in scene.figures:
+            for item in figure.items:
+                if item["t"] in ("map", "rect"):
+                    assert item["x"] >= 0 and item["x"] + item["w"] <= figure.width + 1
+                    assert item["y"] >= 0 and item["y"] + item["h"] <= figure.height + 1
+                elif item["t"] == "text":
+                    assert 0 <= item["x"] <= figure.width and 0 <= item["y"] <= figure.height
+
+
+def test_the_marked_weight_is_the_same_at_every_step_and_the_sum_has_its_numbers():
+    config = RNNConfig(hidden=5, seed=3)
+    run = Run(config)
+    for _ in range(30):
+        run.step()
+    snapshot = run.snapshot()
+    view = pictures.View(9, 2, 4, 1)
+    scene = pictures.unrolled({"rnn": config}, {"rnn": snapshot}, view)
+    text = words(scene).splitlines()
+    weight = snapshot.state["cell.weight_hh_l0"][1, 3].item()
+    marked = [item["s"] for item in items(scene) if item["t"] == "text" and item["ink"] == pictures.MARK]
+    assert marked.count(pictures.plain(weight)) == pictures.COLUMNS - 1
+    seen = look(config, snapshot.state, 1)
+    (total,) = [line for line in text if line.startswith("h₂ = tanh")]
+    terms, z, h = (
+        total.removeprefix("h₂ = tanh(").replace("−", "-").replace(" ", "").split(")")[0],
+        *[part.strip("= )") for part in total.replace("−", "-").split("tanh(")[2].split(")")],
+    )
+    assert eval(terms) == pytest.approx(seen.net_input[8, 1].item(), abs=0.02)
+    assert float(z) == pytest.approx(seen.net_input[8, 1].item(), abs=0.006)
+    assert float(h) == pytest.approx(math.tanh(seen.net_input[8, 1].item()), abs=0.006)
+    (product,) = [line for line in text if line.startswith("u₂,₄")]
+    assert product.endswith(pictures.plain(weight * seen.hidden[8, 3].item()))
+
+
+def test_what_is_out_of_the_windows_sight_is_said():
+    config = RNNConfig(network="tdnn", delay=3)
+    snapshot = Run(config).snapshot()
+    for step, sentence in ((4, "step 1 is still in the window"), (5, "steps 1–1: out of sight"), (20, "steps 1–16: out of sight")):  # fmt: skip
+        assert sentence in words(pictures.unrolled({"tdnn": config}, {"tdnn": snapshot}, pictures.View(step)))
+
+
+def test_the_view_stays_within_the_network():
+    small = RNNConfig(length=3, hidden=2)
+    assert pictures.within(small, pictures.View(90, 60, 60, 1)) == pictures.View(3, 2, 2, 1)
+    assert list(pictures.shown_steps(small, 2)) == [0, 1, 2]
+    assert 49 in pictures.shown_steps(RNNConfig(length=50), 49) and len(pictures.shown_steps(RNNConfig(), 0)) == 6
+
+
+# ---- the page
+
+
+def test_steps_and_clicks_change_the_view_and_not_the_run():
+    app = open_page()
+    app.button(key="rnn_step").click().run()
+    app.button(key="rnn_ahead").click().run()
+    assert app.slider(key="rnn_at").value == 13 and app.session_state["rnn_race"].steps == 1
+    app.slider(key="rnn_at").set_value(20).run()
+    assert app.button(key="rnn_ahead").disabled and not app.button(key="rnn_back").disabled
+    app.slider(key="rnn_length").set_value(5).run()
+    assert not app.exception and app.slider(key="rnn_at").value == 5
+    app.slider(key="rnn_hidden").set_value(1).run()
+    assert not app.exception and config_of(app).hidden == 1
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if task != "own"])
+def test_every_task_has_its_page(task):
+    app = open_page("zh", task=task, length="12")
+    assert not app.error and not app.warning and config_of(app).task == task
+    assert app.slider(key="rnn_at").max == steps_of(task, 12)
+    headings = [heading.value for heading in app.header]
+    assert ("在数据前面预测" in headings) == (task in pictures.FORECASTS)
+
+
+def test_a_series_of_ones_own_is_trained_and_forecast():
+    app = open_page(task="own")
+    assert "no series of yours" in app.error[0].value and config_of(app).task == "recall"
+    upload(app, CSV)
+    assert not app.error and config_of(app).task == "own" and len(config_of(app).series) == 90
+    assert any("90 values of “value”" in caption.value for caption in app.caption)
+    app.button(key="rnn_step").click().run()
+    assert not app.exception and app.session_state["rnn_race"].steps == 1
+    app.selectbox(key="rnn_series_column").set_value("day").run()
+    assert not app.exception and config_of(app).series[:3] == (0.0, 1.0, 2.0)
+    app.slider(key="rnn_length").set_value(90).run()
+    assert "at most 70" in app.error[0].value and not app.exception
+
+
+@pytest.mark.parametrize(
+    ("data", "en"),
+    [
+        (b"", "nothing in the file"),
+        (b"\x00\x00\x01", "no text"),
+        (b"a,b\nx,y\nz,w\n", "No column holds numbers"),
+        (b"a\n1\n2\n3\n", "at least 12"),
+        (b"a\n" + b"7\n" * 40, "one and the same value"),
+        (b"a\n" + b"1e200\n2\n" * 40, "too large"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_explained(data, en):
+    app = upload(open_page(task="own"), data)
+    assert any(en in error.value for error in app.error)
+    app.segmented_control(key="lang").set_value("zh").run() if "lang" in [
+        c.key for c in app.segmented_control
+    ] else None
+    assert not app.exception
+
+
+def test_every_reason_and_every_repair_has_its_words():
+    from core.data.series import SERIES_REASONS, SERIES_REPAIRS
+    from core.data.tables import Repair, TableError
+
+    for reason in (
+        *SERIES_REASONS,
+        "too_large",
+        "empty",
+        "no_text",
+        "many_columns",
+        "no_column",
+        "no_rows",
+        "constant",
+    ):
+        assert reason_in_words(TableError(reason, 5)) != reason_in_words(TableError("other"))
+    for code in (*SERIES_REPAIRS, "encoding", "delimiter", "decimal_comma", "no_header", "latest"):
+        assert repair_in_words(Repair(code, 5)) != code
+
+
+# ---- the numbers that the presets tell
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "told"),
+    [
+        ("recall", "rnn", {100: 1.0}),
+        ("recall", "tdnn", {200: 0.28}),
+        ("within_reach", "rnn", {100: 1.0}),
+        ("within_reach", "tdnn", {100: 1.0}),
+        ("long", "rnn", {100: 1.0}),
+        ("sunspots", "rnn", {300: 0.36}),
+        ("sunspots", "tdnn", {300: 0.39}),
+        ("digits", "rnn", {1000: 0.975}),
+        ("digits", "tdnn", {1000: 0.883}),
+        ("sines", "rnn", {600: 0.013}),
+        ("sines", "tdnn", {600: 0.018}),
+        ("adding", "rnn", {600: 0.007}),
+        ("adding", "tdnn", {600: 0.155}),
+        ("uniform", "rnn", {300: 0.27}),
+        ("crowded", "rnn", {100: 0.52, 400: 0.28}),
+        ("hasty", "rnn", {100: 0.62, 300: 0.52}),
+        ("small", "rnn", {300: 0.24}),
+    ],
+)
+def test_the_numbers_that_the_presets_tell(name, network, told):
+    """To what their captions round to; another machine's rounding may move a chaotic run by a little."""
+    run = Run(race(PRESETS[name])[network])
+    metric = "Accuracy" if len(run.metrics) > 1 else "Loss"
+    for steps, expected in told.items():
+        while run.steps < steps:
+            run.step()
+        near = 0.03 if metric == "Accuracy" else 0.006
+        assert run.learner.evaluate()["test"][metric] == pytest.approx(expected, abs=near)
+
+
+def test_challenges_tell_what_is_missing_and_can_be_reached():
+    class Watched:
+        def __init__(self, config):
+            self.race = Race(race(config))
+
+    window, far, lean = asked.challenges()
+    fresh = Watched(RNNConfig(delay=19))
+    assert not window.check(fresh)[0]
+    while fresh.race.steps < 100:
+        fresh.race.step()
+    assert window.check(fresh)[0] and not far.check(fresh)[0] and not lean.check(fresh)[0]
+    assert not window.check(Watched(RNNConfig(task="adding")))[0]
+    small = Watched(RNNConfig(hidden=5, learning_rate=0.005))
+    distant = Watched(replace(RNNConfig(), length=60, distractors=0.2))
+    for watched, challenge in ((small, lean), (distant, far)):
+        while watched.race.steps < 400:
+            watched.race.step()
+        assert challenge.check(watched)[0], challenge.check(watched)
+    assert torch.get_num_threads() == 1
