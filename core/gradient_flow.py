@@ -25,6 +25,7 @@ from core.sequence_learner import SequenceConfig, SequenceLearner, build_model, 
 from core.training import Metric, Scores, is_due
 
 CELLS = ("rnn", "lstm", "gru")
+RUNS = {"rnn": "simple_rnn", "lstm": "lstm", "gru": "gru"}  # what a cell's run is called in a race of the three
 CLIPPINGS = ("none", "norm", "value")
 COMPARISONS = ("cells", "clipping")  # what is trained side by side
 STEEPEST_SLOPE = {"tanh": 1.0, "relu": 1.0, "sigmoid": 0.25, "identity": 1.0}  # γ, the largest |f′| of an activation
@@ -33,7 +34,7 @@ LARGEST_FLOAT32, SMALLEST_FLOAT32 = 3.4028235e38, 1.401298e-45
 WATCHED = 16  # held-out sequences whose gradients are measured
 
 GRADIENT = Metric("Largest gradient norm", better="neither", log=True)
-REACH = Metric("First-step gradient", group="First-step gradient")
+REACH = Metric("First-step gradient", better="higher", group="First-step gradient", log=True)
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ def rotate(cell: nn.Module, radius: float, generator: torch.Generator) -> None:
 def race(config: GradientFlowConfig) -> dict[str, GradientFlowConfig]:
     """The three cells, or one cell three times: as it is, clipped by norm, and clipped by value."""
     if config.compare == "cells":
-        return {unit: replace(config, unit=unit) for unit in CELLS}
+        return {RUNS[unit]: replace(config, unit=unit) for unit in CELLS}
     return {f"clip_{kind}": replace(config, clip_by=kind) for kind in CLIPPINGS}
 
 
@@ -399,7 +400,9 @@ PRESETS: dict[str, GradientFlowConfig] = {
     "rotation": GradientFlowConfig(radius=1.0),
     "adding": GradientFlowConfig(task="adding", length=50, radius=0.9, learning_rate=0.005),
     "digits": GradientFlowConfig(task="digits", length=40, learning_rate=0.003),
-    "amplified": GradientFlowConfig(learning_rate=0.003),  # Adam divides by the gradient's size, however small that is
+    "amplified": GradientFlowConfig(
+        length=40, learning_rate=0.005
+    ),  # Adam divides by the gradient's size, however small that is
     "clipped": GradientFlowConfig(
         length=40, radius=1.05, activation="identity", optimizer="sgd", learning_rate=0.01, compare="clipping"
     ),
