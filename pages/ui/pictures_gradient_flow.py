@@ -183,7 +183,8 @@ class Path(NamedTuple):
     dash: str | None
     values: list[float]  # ‖∂L_T/∂·_t‖ for t = 1 … T
     exact: list[float] | None
-    width: float = 3.0  # of its curve
+    whole: float  # ‖∂L_T/∂h_T‖ of the run, in the same unit: what colours compare with
+    width: float  # of its curve
 
 
 Configs = Mapping[str, GradientFlowConfig]
@@ -195,7 +196,8 @@ def paths_of(configs: Configs, snapshots: Snapshots, relative: bool) -> list[Pat
     found = []
     for i, (name, config) in enumerate(configs.items()):
         flow = measured(config, snapshots[name])
-        whole = flow.single.hidden[-1].item() if relative else 1.0
+        last = flow.single.hidden[-1].item()
+        unit = last if relative else 1.0
         word = term(name)
         parts = [(flow.single.hidden, flow.exact and flow.exact.hidden, "h", None)]
         if flow.single.memory is not None:
@@ -205,10 +207,10 @@ def paths_of(configs: Configs, snapshots: Snapshots, relative: bool) -> list[Pat
             ]
         for single, exact, letter, dash in parts:
             label = f"{word} {letter}" if len(parts) > 1 else word
-            values = (single / whole).tolist()
-            exactly = None if exact is None else (exact / whole).tolist()
+            values = (single / unit).tolist()
+            exactly = None if exact is None else (exact / unit).tolist()
             width = 3.0 if config.compare == "cells" else 7.0 - 2.2 * i  # equal curves are seen through one another
-            found.append(Path(label, SERIES[i], dash, values, exactly, width))
+            found.append(Path(label, SERIES[i], dash, values, exactly, last / unit if unit else 1.0, width))
     return found
 
 
@@ -221,7 +223,14 @@ def out_of_range(configs: Configs, snapshots: Snapshots) -> str:
             continue
         step, exact = max(steps), path.exact[0]
         written, true = short(path.values[step - 1]), scientific(exact)
-        if path.values[step - 1] == 0:
+        if path.values[step - 1] == 0 and exact == 0:
+            lines.append(
+                t(
+                    f"**{path.label}**：从 t = {step} 往前恰好是 0，float64 里到 t = 1 也是 0：每条路都断了（ReLU 的 f′ = 0），或小得连 float64 也装不下。",
+                    f"**{path.label}**: exactly 0 from t = {step} back, and at t = 1 in float64 too: every way is cut (ReLU's f′ = 0), or too little is left even for float64.",
+                )
+            )
+        elif path.values[step - 1] == 0:
             lines.append(
                 t(
                     f"**{path.label}**：从 t = {step} 往前，float32 里是 {written}（下溢）；没有一个因子是 0，float64 里 t = 1 处是 {true}。",
@@ -231,8 +240,8 @@ def out_of_range(configs: Configs, snapshots: Snapshots) -> str:
         elif math.isfinite(exact):
             lines.append(
                 t(
-                    f"**{path.label}**：从 t = {step} 往前超出 float32 的 3.4×10³⁸，只能写 {written}（∞ − ∞ 便是 NaN）；float64 里 t = 1 处是 {true}。用它更新一步，权重全成 NaN。",
-                    f"**{path.label}**: from t = {step} back it is past float32's 3.4×10³⁸, which writes {written} (and ∞ − ∞ is NaN); in float64 t = 1 has {true}. One update with it, and every weight is NaN.",
+                    f"**{path.label}**：从 t = {step} 往前超出 float32 的 3.4×10³⁸，只能写 {written}（∞ − ∞ 便是 NaN）；float64 里 t = 1 处是 {true}。用它更新一步，循环权重全成 NaN。",
+                    f"**{path.label}**: from t = {step} back it is past float32's 3.4×10³⁸, which writes {written} (and ∞ − ∞ is NaN); in float64 t = 1 has {true}. One update with it, and all recurrent weights are NaN.",
                 )
             )
         else:
@@ -288,7 +297,7 @@ def lanes(drawn: Figure, paths: Sequence[Path], length: int, relative: bool) -> 
     drawn.text(what, place(length, length) + CELL_WIDE / 2, 18, size=14, anchor="end", ink="muted")
     for row, path in enumerate(paths):
         y = top + LANE * row + LANE / 2
-        whole = path.values[-1] or 1.0
+        whole = path.whole or 1.0
         name(drawn, path, y)
         marks = [(place(step, length), path.values[step - 1]) for step in steps]
         sources = [x - CELL_WIDE / 2 for x, _ in marks[1:]] + [loss_x - 15]

@@ -102,6 +102,8 @@ def test_overflow_is_told_for_what_it_is(language):
 def test_underflow_is_told_too():
     app = open_page(radius="0.1", length="100")
     assert "underflow" in app.info[0].value and "RNN" in app.info[0].value
+    cut = open_page(activation="relu", radius="0.1", length="200")
+    assert "exactly 0" in cut.info[0].value
 
 
 def test_the_counter_example_answers_its_sliders():
@@ -321,6 +323,7 @@ def test_the_numbers_of_the_overflow():
     assert 1e56 < exact[0].item() < 1e58
     run = Run(config)
     run.step()
+    assert all(weight.isnan().all() for name, weight in run.snapshot().state.items() if name.startswith("cell."))
     run.step()
     assert run.diverged and run.steps == 2
 
@@ -339,3 +342,13 @@ def test_challenges_are_met_by_settings_that_a_viewer_can_find():
 def test_questions_are_asked_with_numbers_of_this_page():
     assert asked.peak() == (9, pytest.approx(19.38, abs=0.01))
     assert asked.magnitude(7e-10) == "-9" and asked.magnitude(0.0) == "0" and asked.magnitude(0.02) == "-2"
+
+
+def test_colours_compare_with_the_hidden_state_of_the_last_step():
+    config = replace(SMALL, unit="lstm", length=40)
+    configs, flow = {"lstm": config}, flow_of(config, initial_state(config))
+    for relative in (False, True):
+        figure = pictures.travel(configs, starts(configs), relative).figures[0]
+        cells = [item for item in figure.items if item["t"] == "rect" and item["w"] == pictures.CELL_WIDE]
+        ratio = (flow.memory[0] / flow.hidden[-1]).item()
+        assert cells[0]["fill"] == pictures.shade(math.log10(ratio)), "of the cell state too, as in the curve of what reaches step 1"  # fmt: skip
