@@ -346,6 +346,7 @@ PRESETS: dict[str, LSTMConfig] = {
     "coupled": LSTMConfig(coupled=True),
     "peephole": LSTMConfig(peephole=True),
     "first_lstm": LSTMConfig(forget_gate="open"),  # that of 1997 had no forget gate
+    "reference": LSTMConfig(hidden=64, batch_size=64, learning_rate=0.002),
     "long_memory": LSTMConfig(task="recall", forget_bias=6.0),
     "sunspots": LSTMConfig(**SUNSPOTS),
     "digits": LSTMConfig(task="digits", length=8, hidden=32),

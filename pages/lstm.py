@@ -9,6 +9,7 @@ from core.optimizers import OPTIMIZERS
 from pages.ui import challenges, lesson, predict
 from pages.ui import pictures_lstm as pictures
 from pages.ui import questions_lstm as asked
+from pages.ui.controls import put
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t, term
@@ -40,7 +41,7 @@ def within(field: str, default: int, most: int) -> int:
     """Declare what is looked at, from 1 to `most`, which the settings decide; a value past it moves back."""
     value = controls.view(field, min(default, most), range(1, most + 1))
     if value > most:
-        controls.put(**{field: most})
+        put({controls.key(field): most})  # where a teacher has locked it too: there is no such place any more
     return min(value, most)
 
 
@@ -54,6 +55,7 @@ lesson.presets(
         "coupled": Preset(t("耦合", "Coupled"), PRESETS["coupled"], t("f = 1 − i，少学一道门，反而更快：288 步后低于 0.01。", "f = 1 − i, one gate fewer to learn, and faster: below 0.01 after 288 updates.")),
         "peephole": Preset(t("窥视孔", "Peepholes"), PRESETS["peephole"], t("门也看单元状态：704 步后低于 0.01，差别不大。", "The gates see the cell state too: below 0.01 after 704 updates, much the same.")),
         "first_lstm": Preset(t("1997 年的 LSTM", "LSTM of 1997"), PRESETS["first_lstm"], t("最初没有遗忘门，等于一直开着。这个任务用不着忘：512 步后低于 0.01。", "The first one had no forget gate, as if it were always open. Nothing needs forgetting here: below 0.01 after 512 updates.")),
+        "reference": Preset(t("文献设置", "As published"), PRESETS["reference"], t("64 个单元，Adam 0.002，批 64，常用来比较各种循环网络：1,408 步后低于 0.01。", "64 units, Adam at 0.002, batches of 64, a usual comparison of recurrent cells: below 0.01 after 1,408 updates.")),
         "long_memory": Preset(t("记住 50 步", "Recall over 50"), PRESETS["long_memory"], t("说出第 1 步的符号。遗忘门偏置 6：96 步后全对；完整的 LSTM（偏置 1）448 步后 23%，等于乱猜。", "Name the first symbol. Forget bias 6: all right after 96 updates. The full LSTM (bias 1) is at 23% after 448, which is guessing.")),
         "sunspots": Preset(t("太阳黑子", "Sunspots"), PRESETS["sunspots"], t("真实数据，1700–2008 年，留出最后五分之一：从 30 年说下一年，960 步后误差 0.29（标准化后）。", "Real data, 1700–2008, the last fifth held out: the next year from 30 years, error 0.29 (standardised) after 960 updates.")),
         "digits": Preset(t("数字逐行", "Digits by rows"), PRESETS["digits"], t("真实数据，每步读一行像素：960 步后准确率 98.6%。只有 8 步，遗忘门关死也有 98.1%。", "Real data, a row of pixels per step: 98.6% after 960 updates. These are 8 steps only: with the forget gate shut it is still 98.1%.")),
@@ -116,16 +118,19 @@ with place:
     left, right = st.columns(2)
     with left:
         controls.slider("at", t("看第几步", "Step to look at"))
+    if config.hidden > 1:
+        with right:
+            controls.slider("unit", t("看第几个单元", "Unit to look at"))
+    with st.container(horizontal=True, gap="small"):
         st.button(t("上一步", "Back"), key="lstm_back", icon=":material/chevron_left:", on_click=move, args=(-1,), disabled=at <= 1, width="stretch")  # fmt: skip
-    with right:
-        controls.slider("unit", t("看第几个单元", "Unit to look at"))
         st.button(t("下一步", "Next"), key="lstm_next", icon=":material/chevron_right:", on_click=move, args=(1,), disabled=at >= steps, width="stretch")  # fmt: skip
 
 live = Live(controls, race(config))
 config = live.race.leader.config
-look = pictures.Look(controls.value("example") - 1, controls.value("at") - 1, controls.value("unit") - 1, controls.value("clamp"))  # fmt: skip
-with formula:
-    st.latex(pictures.formula(config, None if live.playing else live.snapshot().state, look))
+look = pictures.Look(example - 1, at - 1, unit - 1, controls.value("clamp"))
+with formula, st.container(horizontal=True, gap="large"):
+    for line in pictures.formulas(config, None if live.playing else live.snapshot().state, look):
+        st.latex(line, width="content")
 with diagram:
     live.picture(partial(pictures.step, look=look))
     st.caption(t("上面一条是单元状态的“高速路”：只被遗忘门乘，再加上新内容。线越粗数越大，橙正蓝负；盒里的绿色是门开了多少。", "Along the top runs the cell state: only multiplied by the forget gate, then added to. A thicker line carries a larger number, orange positive, blue negative; the green level is how far a gate is open."))  # fmt: skip

@@ -132,22 +132,24 @@ def general(config: LSTMConfig) -> tuple[str, str]:
     return rf"{keep}\odot\mathbf c_{{t-1}} + \mathbf i\odot\tilde{{\mathbf c}}_t", rf"\mathbf o\odot {shown}"
 
 
-def formula(config: LSTMConfig, state: dict[str, Tensor] | None, look: Look) -> str:
-    """KaTeX: both, and below them the chosen unit's numbers; without a state, as while it trains, only dots."""
-    cell, hidden, at = *general(config), look.at + 1
-    if state is None:
-        ends = (r"\cdots", r"\cdots")
-    else:
+def formulas(config: LSTMConfig, state: dict[str, Tensor] | None, look: Look) -> tuple[str, str]:
+    """KaTeX: both, with the chosen unit's numbers below; without a state, as while it trains, only dots."""
+    cell, hidden = general(config)
+    sums, results = (r"\cdots", r"\cdots"), ("", "")
+    if state is not None:
         f, i, candidate, o, before, after, shown = numbers(seen(config, state, look), look)
         squashed = rf"\tanh({tex(after)})" if config.output_activation else tex(after, True)
-        ends = (
-            rf"{tex(f)}\cdot {tex(before, True)} + {tex(i)}\cdot {tex(candidate, True)} = \mathbf{{{tex(after)}}}",
-            rf"{tex(o)}\cdot {squashed} = \mathbf{{{tex(shown)}}}",
+        sums = (
+            rf"{tex(f)}\cdot {tex(before, True)} + {tex(i)}\cdot {tex(candidate, True)}",
+            rf"{tex(o)}\cdot {squashed}",
         )
-    return (
-        rf"\begin{{aligned}} \mathbf c_t &= {cell} &\quad \mathbf h_t &= {hidden} \\ "
-        rf"c_{{{at}}} &= {ends[0]} &\quad h_{{{at}}} &= {ends[1]} \end{{aligned}}"
+        results = (tex(after), tex(shown))
+    lines = zip("ch", (cell, hidden), sums, results, strict=True)
+    c, h = (
+        rf"\begin{{aligned}} \mathbf {letter}_t &= {words} \\ {letter}_{{{look.at + 1}}} &= {total} \\ &= \mathbf{{{result}}} \end{{aligned}}"
+        for letter, words, total, result in lines
     )
+    return c, h
 
 
 def tex(value: float, brackets: bool = False) -> str:

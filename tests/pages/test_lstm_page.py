@@ -42,12 +42,12 @@ def trained(config: LSTMConfig, steps: int) -> Run:
 
 def test_the_formula_has_the_numbers_of_the_unit_and_step_that_are_looked_at():
     app = open_page(**SMALL, at="3", unit="2")
-    (text,) = (element.value for element in app.latex if r"\mathbf c_t" in element.value)
+    text = "".join(element.value for element in app.latex if "_{3}" in element.value)
     run = next(iter(app.session_state["lstm_race"].runs.values()))
     steps = run.learner.model.cell.by_hand(pictures.sequences_of(run.config).inputs[:, :1])
     c, h = (part[2, 0, 1].item() for part in (steps.cell, steps.hidden))
     assert "c_{3}" in text
-    assert [float(part.split("}")[0]) for part in text.split(r"= \mathbf{")[1:]] == pytest.approx([c, h], abs=0.0051)
+    assert [float(part.split("}")[0]) for part in text.split(r"&= \mathbf{")[1:]] == pytest.approx([c, h], abs=0.0051)
     app.button(key="lstm_next").click().run()
     assert app.slider(key="lstm_at").value == 4
     assert any("c_{4}" in element.value for element in app.latex)
@@ -60,6 +60,18 @@ def test_a_shorter_sequence_and_fewer_units_move_what_is_looked_at():
     assert not app.exception
     assert (app.slider(key="lstm_at").value, app.slider(key="lstm_unit").value) == (10, 3)
     assert app.slider(key="lstm_example").value == 7
+
+
+def test_one_unit_needs_no_slider():
+    app = open_page(length="6", hidden="1", unit="1")
+    assert not app.exception and "lstm_unit" not in {slider.key for slider in app.slider}
+
+
+def test_a_place_that_a_teacher_has_locked_moves_back_where_it_is_gone():
+    app = open_page(length="6", hidden="4", unit="4")
+    app.query_params["lock"] = "unit"
+    app.slider(key="lstm_hidden").set_value(2).run()
+    assert not app.exception and app.session_state["settings"]["lstm_unit"] == 2
 
 
 def test_a_gate_that_is_held_races_the_full_lstm():
@@ -105,7 +117,7 @@ def test_pictures_can_be_drawn_of_every_preset_and_of_weights_gone_wild(name):
         for item in (item for scene in shown for figure in scene.figures for item in figure.items):
             assert item["t"] != "path" or not ("nan" in item["d"] or "inf" in item["d"])
             assert all(math.isfinite(value) for value in item.values() if isinstance(value, float))
-        assert pictures.formula(replace(config, hidden=9), snapshot.state, LOOK)
+        assert pictures.formulas(replace(config, hidden=9), snapshot.state, LOOK)
 
 
 def words_of(scene) -> list[str]:
@@ -164,7 +176,9 @@ def test_small_and_large_scores_are_short():
 # ---- what the captions tell ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "step"), [("adding", 768), ("coupled", 288), ("peephole", 704), ("first_lstm", 512)])
+@pytest.mark.parametrize(
+    ("name", "step"), [("adding", 768), ("coupled", 288), ("peephole", 704), ("first_lstm", 512), ("reference", 1408)]
+)
 def test_the_steps_that_the_presets_tell(name, step):
     assert steps_to(trained(PRESETS[name], step), LOSS, 0.01) == step
 
