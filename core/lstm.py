@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from core.config import Limits, Span
 from core.data.sequences import held_out, task_of
@@ -77,6 +78,7 @@ class LSTM(nn.Module):
         self.input_size, self.hidden_size = input_size, hidden_size
         self.candidate_activation, self.output_activation = candidate_activation, output_activation
         self.coupled, self.peephole = coupled, peephole
+        self.variant = LSTMVariant(held_at(self.gates), coupled, candidate_activation, output_activation)
         self.weight_ih_l0 = nn.Parameter(torch.empty(4 * hidden_size, input_size))
         self.weight_hh_l0 = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
         self.bias_ih_l0 = nn.Parameter(torch.empty(4 * hidden_size))
@@ -125,8 +127,12 @@ class LSTM(nn.Module):
         """
         state = self.state_before(x, state)
         if not self.fused:
-            steps = self.by_hand(x, state)
-            return steps.hidden, (steps.hidden[-1:], steps.cell[-1:])
+            peephole = self.weight_ch_l0 if self.peephole else None
+            bias = self.bias_ih_l0 + self.bias_hh_l0
+            outputs, c = LSTMThroughTime.apply(
+                x, state[0][0], state[1][0], self.weight_ih_l0, self.weight_hh_l0, bias, peephole, self.variant
+            )
+            return outputs, (outputs[-1:], c[None])
         outputs, h, c = torch.lstm(x, state, self.pinned_parameters(), True, 1, 0.0, self.training, False, False)
         return outputs, (h, c)
 
@@ -149,14 +155,12 @@ class LSTM(nn.Module):
         sign, pin = self.sign, self.pin
         return [weight_ih * sign[:, None], weight_hh * sign[:, None], torch.addcmul(pin, bias_ih, sign), bias_hh * sign]
 
-    # ---- the same by hand, to be read and for what the kernel cannot do ----
+    # ---- the same to be read ----
 
     def by_hand(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> LSTMTrace:
         """All steps one after the other, as the formulas have them; arguments as for `forward`."""
         h, c = (part[0] for part in self.state_before(x, state))
-        from_input = (
-            x @ self.weight_ih_l0.T + self.bias_ih_l0 + self.bias_hh_l0
-        )  # (T, B, 4·hidden), of all steps at once
+        from_input = x @ self.weight_ih_l0.T + self.bias_ih_l0 + self.bias_hh_l0  # (T, B, 4·hidden)
         steps = []
         for now in from_input:
             step = self.step(now, h, c)
@@ -184,7 +188,7 @@ class LSTM(nn.Module):
         """σ of the net input, unless the gate is held."""
         if self.gates[name] == "learned":
             return torch.sigmoid(z)
-        return 0 * z + (self.gates[name] == "open")  # by way of z, so that its weights have a gradient: zero
+        return torch.ones_like(z) if self.gates[name] == "open" else torch.zeros_like(z)
 
     @torch.no_grad()
     def trace(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> LSTMTrace:
@@ -208,6 +212,109 @@ class LSTM(nn.Module):
             c = torch.addcmul(added, kept, c)
             cells.append(c)
         return LSTMTrace(i, f, candidate, o, torch.stack(cells), hidden)
+
+
+# ---- backpropagation through time, for what the kernel cannot do ---------------------------------------------------------
+
+
+class LSTMVariant(NamedTuple):
+    """What an LSTM does other than the usual one."""
+
+    held: tuple[float | None, ...]  # of LSTM_GATES: 1 open, 0 shut, None learned
+    coupled: bool
+    candidate_activation: bool
+    output_activation: bool
+
+
+def held_at(gates: Mapping[str, str]) -> tuple[float | None, ...]:
+    """For each of LSTM_GATES the value at which it is held."""
+    return tuple({"learned": None, "open": 1.0, "shut": 0.0}[gates[gate]] for gate in LSTM_GATES)
+
+
+class LSTMThroughTime(torch.autograd.Function):
+    """All steps of `LSTM.step`, and their gradient derived by hand: about twice as fast as through autograd.
+
+    A step back does only what depends on the step after it. With δ for the gradient by a step's h, γ for that by its c:
+    γ += δ ⊙ o ⊙ (1 − tanh² c); by the net inputs δ ⊙ tanh c ⊙ o′ and γ ⊙ (g i′, c₋ f′, i g′); then γ ← γ ⊙ f, δ ← Uᵀ of these.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, h: Tensor, c: Tensor, w_in: Tensor, w_past: Tensor, bias: Tensor, peephole: Tensor | None, variant: LSTMVariant):  # fmt: skip
+        steps, count, hidden = *x.shape[:2], h.shape[1]
+        parts = torch.addmm(bias, x.reshape(steps * count, -1), w_in.T).view(
+            steps, count, 4, hidden
+        )  # net inputs, then gates
+        cells, states = x.new_empty(steps + 1, count, hidden), x.new_empty(steps + 1, count, hidden)
+        cells[0], states[0] = c, h
+        held_i, held_f, held_o = variant.held
+        for t in range(steps):
+            now, before, after = parts[t], cells[t], cells[t + 1]
+            now.view(count, -1).addmm_(states[t], w_past.T)
+            if peephole is not None:
+                now[:, :2].addcmul_(before[:, None], peephole[:2])
+            now[:, :2].sigmoid_()
+            i, f, candidate, o = now.unbind(1)
+            if held_i is not None:
+                i.fill_(held_i)
+            if variant.coupled:
+                torch.sub(1, i, out=f)
+            elif held_f is not None:
+                f.fill_(held_f)
+            if variant.candidate_activation:
+                candidate.tanh_()
+            torch.addcmul(torch.mul(f, before), i, candidate, out=after)
+            if peephole is not None:
+                o.addcmul_(peephole[2], after)
+            if held_o is None:
+                o.sigmoid_()
+            else:
+                o.fill_(held_o)
+            torch.mul(o, torch.tanh(after) if variant.output_activation else after, out=states[t + 1])
+        ctx.save_for_backward(x, parts, cells, states, w_in, w_past, peephole)
+        ctx.variant = variant
+        return states[1:], cells[-1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, grad_cell: Tensor):  # type: ignore[override]
+        x, parts, cells, states, w_in, w_past, peephole = ctx.saved_tensors
+        variant: LSTMVariant = ctx.variant
+        steps, count = parts.shape[:2]
+        i, f, candidate, o = parts.unbind(2)
+        before = cells[:-1]
+        shown = torch.tanh(cells[1:]) if variant.output_activation else cells[1:]
+        through = o * (1 - shown * shown) if variant.output_activation else o  # ∂h/∂c
+        slopes = [i * (1 - i), f * (1 - f), 1 - candidate**2 if variant.candidate_activation else torch.ones_like(i), o * (1 - o)]  # fmt: skip
+        for block, held in zip((0, 1, 3), variant.held, strict=True):
+            if held is not None:
+                slopes[block] = torch.zeros_like(i)
+        by_input = candidate - before if variant.coupled else candidate
+        by_forget = torch.zeros_like(before) if variant.coupled else before
+        by_cell = torch.stack(
+            [by_input * slopes[0], by_forget * slopes[1], i * slopes[2]], 2
+        )  # (T, B, 3, hidden) ∂c/∂z
+        by_output = shown * slopes[3]  # ∂h/∂z of the output gate
+        errors = torch.empty_like(parts)  # ∂L/∂z
+        error_h, error_c = grad[-1], grad_cell
+        for t in range(steps - 1, -1, -1):
+            now = errors[t]
+            torch.mul(error_h, by_output[t], out=now[:, 3])
+            error_c = torch.addcmul(error_c, error_h, through[t])
+            if peephole is not None:
+                error_c.addcmul_(now[:, 3], peephole[2])
+            torch.mul(error_c[:, None], by_cell[t], out=now[:, :3])
+            error_c = error_c * f[t]
+            if peephole is not None:
+                error_c.addcmul_(now[:, 0], peephole[0]).addcmul_(now[:, 1], peephole[1])
+            error_h = now.view(count, -1) @ w_past if t == 0 else torch.addmm(grad[t - 1], now.view(count, -1), w_past)
+        flat = errors.view(steps * count, -1)
+        by_peephole = None
+        if peephole is not None:
+            seen = torch.stack([before, before, cells[1:]], 2)
+            by_peephole = (errors[:, :, [0, 1, 3]] * seen).sum((0, 1))
+        by_x = (flat @ w_in).view(x.shape) if ctx.needs_input_grad[0] else None
+        by_w_in, by_w_past = flat.T @ x.reshape(steps * count, -1), flat.T @ states[:-1].reshape(steps * count, -1)
+        return by_x, error_h, error_c, by_w_in, by_w_past, flat.sum(0), by_peephole, None
 
 
 class NetInputs(NamedTuple):
@@ -355,5 +462,11 @@ PRESETS: dict[str, LSTMConfig] = {
     "forget_shut": LSTMConfig(forget_gate="shut"),  # nothing is kept but what h carries
     "frozen": LSTMConfig(forget_gate="open", input_gate="shut"),  # c stays 0
     "simple_rnn": LSTMConfig(input_gate="open", forget_gate="shut", output_gate="open", output_activation=False),
-    "unsquashed": LSTMConfig(forget_gate="open", candidate_activation=False, output_activation=False),
+    "unsquashed": LSTMConfig(  # h grows by a factor I + U at every step
+        input_gate="open",
+        forget_gate="open",
+        output_gate="open",
+        candidate_activation=False,
+        output_activation=False,
+    ),
 }

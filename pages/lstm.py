@@ -63,7 +63,7 @@ lesson.presets(
         "forget_shut": Preset(t("遗忘门关死", "Forget shut"), PRESETS["forget_shut"], t("只剩隐状态能带着记忆走：1,472 步后误差 0.081，约 1/12，等于只知道一个数。", "Only the hidden state can carry a memory: 0.081 after 1,472 updates, about 1/12, as if one number of the two were known."), breaks=True),
         "frozen": Preset(t("冻结", "Frozen"), PRESETS["frozen"], t("f = 1、i = 0：单元状态一直是 0，288 步后误差 0.176，不会再降。", "f = 1, i = 0: the cell state stays 0. The error is 0.176 after 288 updates and will not fall."), breaks=True),
         "simple_rnn": Preset(t("退化成简单 RNN", "A simple RNN"), PRESETS["simple_rnn"], t("f = 0、i = o = 1，再去掉输出的 tanh，就是简单循环网络：448 步后误差 0.176。", "f = 0, i = o = 1 and no tanh on the way out: the simple recurrent network. The error is 0.176 after 448 updates."), breaks=True),
-        "unsquashed": Preset(t("没有 tanh", "No tanh"), PRESETS["unsquashed"], t("没有 tanh，又从不忘记：数越滚越大，第 79 步发散。", "No tanh, and nothing forgotten: the numbers pile up. Diverges at step 79."), breaks=True),
+        "unsquashed": Preset(t("没有 tanh", "No tanh"), PRESETS["unsquashed"], t("三道门全开，又没有 tanh：状态每步乘 I + U，50 步后误差 8×10¹⁴，第 1 步就发散。", "All gates open and no tanh: the state is multiplied by I + U at every step. After 50 the error is 8×10¹⁴, and the first update diverges."), breaks=True),
     },
 )  # fmt: skip
 

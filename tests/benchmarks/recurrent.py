@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -166,8 +167,24 @@ class FusedPerStepLSTM(nn.Module):
         return torch.stack(outputs), h[None]
 
 
-def our_lstm(**options) -> Callable[[], nn.Module]:
+def our_lstm(**options) -> Callable[[], LSTM]:
     return lambda: LSTM(INPUTS, HIDDEN, generator=torch.Generator().manual_seed(0), **options)
+
+
+def read_lstm(**options) -> Callable[[], nn.Module]:
+    return lambda: ReadLSTM(our_lstm(**options)())
+
+
+class ReadLSTM(nn.Module):
+    """Our cell to be read, differentiated by autograd."""
+
+    def __init__(self, cell: LSTM):
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        steps = self.cell.by_hand(x)
+        return steps.hidden, steps.cell[-1:]
 
 
 LSTMS = {
@@ -184,6 +201,14 @@ for name, ours in LSTMS.items():
         "nn.LSTM": lambda: nn.LSTM(INPUTS, HIDDEN),
     }
     WANTED[name] = {"loop with one fused product": 3.5, "loop gate by gate": 8.0, "nn.LSTM": 0.95}
+WANTED["LSTM, coupled"]["nn.LSTM"] = 0.85  # two blocks of rows are put together first
+VARIANTS: dict[str, dict[str, Any]] = {
+    "peepholes": {"peephole": True},
+    "no tanh of the output": {"output_activation": False},
+}
+for name, options in VARIANTS.items():
+    CONTESTANTS[f"LSTM, {name}"] = {"ours": our_lstm(**options), "our loop to be read": read_lstm(**options)}
+    WANTED[f"LSTM, {name}"] = {"our loop to be read": 1.5}
 
 
 class Trainer:

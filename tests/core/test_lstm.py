@@ -110,6 +110,22 @@ def test_the_kernel_couples_input_and_forget(setting):
     assert not any(g[forget].any() for g in gradients[3:]), "it has no weights of its own"
 
 
+@pytest.mark.parametrize("gates", PINS[::2], ids=lambda gates: "-".join(gates.values()))
+@pytest.mark.parametrize("variant", [{"peephole": True}, {"candidate_activation": False}, {"peephole": True, "output_activation": False}], ids=str)  # fmt: skip
+def test_the_gradient_derived_by_hand_is_autograds(variant, gates):
+    model = cell(gates, **variant)
+    (values, gradients), (expected, slopes) = with_gradients(model, model), with_gradients(handwritten(model), model)
+    assert not model.fused and difference(values, expected) < 1e-12
+    assert difference(gradients, slopes) < 1e-11
+
+
+@pytest.mark.parametrize("setting", GATE_SETTINGS)
+def test_it_couples_input_and_forget_too(setting):
+    model = cell({"input": setting}, coupled=True, peephole=True, output_activation=False)
+    (values, gradients), (expected, slopes) = with_gradients(model, model), with_gradients(handwritten(model), model)
+    assert difference(values, expected) < 1e-12 and difference(gradients, slopes) < 1e-11
+
+
 # ---- the formulas, number by number ----------------------------------------------------------------------------------
 
 
