@@ -247,13 +247,15 @@ class LSTMThroughTime(torch.autograd.Function):
         cells, states = x.new_empty(steps + 1, count, hidden), x.new_empty(steps + 1, count, hidden)
         cells[0], states[0] = c, h
         held_i, held_f, held_o = variant.held
-        for t in range(steps):
-            now, before, after = parts[t], cells[t], cells[t + 1]
-            now.view(count, -1).addmm_(states[t], w_past.T)
+        turned, places, shown = w_past.T, cells.unbind(0), torch.empty_like(h)
+        rows, past = parts.view(steps, count, 4 * hidden).unbind(0), states.unbind(0)
+        gates = [part.unbind(0) for part in parts.unbind(2)]
+        for t, (row, pair, i, f, candidate, o) in enumerate(zip(rows, parts[:, :, :2].unbind(0), *gates, strict=True)):
+            before, after = places[t], places[t + 1]
+            row.addmm_(past[t], turned)
             if peephole is not None:
-                now[:, :2].addcmul_(before[:, None], peephole[:2])
-            now[:, :2].sigmoid_()
-            i, f, candidate, o = now.unbind(1)
+                pair.addcmul_(before[:, None], peephole[:2])
+            pair.sigmoid_()
             if held_i is not None:
                 i.fill_(held_i)
             if variant.coupled:
@@ -262,14 +264,14 @@ class LSTMThroughTime(torch.autograd.Function):
                 f.fill_(held_f)
             if variant.candidate_activation:
                 candidate.tanh_()
-            torch.addcmul(torch.mul(f, before), i, candidate, out=after)
+            torch.mul(f, before, out=after).addcmul_(i, candidate)
             if peephole is not None:
                 o.addcmul_(peephole[2], after)
             if held_o is None:
                 o.sigmoid_()
             else:
                 o.fill_(held_o)
-            torch.mul(o, torch.tanh(after) if variant.output_activation else after, out=states[t + 1])
+            torch.mul(o, torch.tanh(after, out=shown) if variant.output_activation else after, out=past[t + 1])
         ctx.save_for_backward(x, parts, cells, states, w_in, w_past, peephole)
         ctx.variant = variant
         return states[1:], cells[-1]
@@ -295,18 +297,19 @@ class LSTMThroughTime(torch.autograd.Function):
         )  # (T, B, 3, hidden) ∂c/∂z
         by_output = shown * slopes[3]  # ∂h/∂z of the output gate
         errors = torch.empty_like(parts)  # ∂L/∂z
-        error_h, error_c = grad[-1], grad_cell
-        for t in range(steps - 1, -1, -1):
-            now = errors[t]
-            torch.mul(error_h, by_output[t], out=now[:, 3])
-            error_c = torch.addcmul(error_c, error_h, through[t])
-            if peephole is not None:
-                error_c.addcmul_(now[:, 3], peephole[2])
-            torch.mul(error_c[:, None], by_cell[t], out=now[:, :3])
-            error_c = error_c * f[t]
-            if peephole is not None:
-                error_c.addcmul_(now[:, 0], peephole[0]).addcmul_(now[:, 1], peephole[1])
-            error_h = now.view(count, -1) @ w_past if t == 0 else torch.addmm(grad[t - 1], now.view(count, -1), w_past)
+        error_h, error_c, grads = grad[-1], grad_cell.clone(), grad.unbind(0)
+        rows, p = errors.view(steps, count, -1).unbind(0), peephole
+        each = (rows, errors[:, :, :3].unbind(0), errors[:, :, 3].unbind(0), by_cell, by_output, through, f)
+        for t, (row, three, last, slope_c, slope_h, passed, kept) in reversed(list(enumerate(zip(*each, strict=True)))):
+            torch.mul(error_h, slope_h, out=last)
+            error_c.addcmul_(error_h, passed)
+            if p is not None:
+                error_c.addcmul_(last, p[2])
+            torch.mul(error_c[:, None], slope_c, out=three)
+            error_c.mul_(kept)
+            if p is not None:
+                error_c.addcmul_(three[:, 0], p[0]).addcmul_(three[:, 1], p[1])
+            error_h = torch.addmm(grads[t - 1], row, w_past) if t else row @ w_past
         flat = errors.view(steps * count, -1)
         by_peephole = None
         if peephole is not None:

@@ -4,14 +4,17 @@ from functools import partial
 
 import streamlit as st
 
+from core.config import SettingError
+from core.data.sequences import SERIES_LENGTHS
 from core.lstm import CLAMPS, PRESETS, LSTMConfig, race
 from core.optimizers import OPTIMIZERS
-from pages.ui import challenges, lesson, predict
+from pages.ui import challenges, lesson, own_series, predict
 from pages.ui import pictures_lstm as pictures
 from pages.ui import questions_lstm as asked
 from pages.ui.controls import put
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
+from pages.ui.pictures_sequences import tasks
 from pages.ui.text import t, term
 
 
@@ -19,7 +22,11 @@ def explain(error: ValueError) -> str:
     """Why nothing fits."""
     if "1 − i" in str(error):
         return t("耦合时遗忘门就是 1 − 输入门，不能再单独保持：先关掉耦合，或让遗忘门“学”。", "When coupled the forget gate is 1 − input gate and cannot be held as well: switch the coupling off, or let the forget gate learn.")  # fmt: skip
-    return t("这样的序列不能用：序列太长，或自己的数列太短。", "Such sequences cannot be used: they are too long, or your own series is too short.")  # fmt: skip
+    if isinstance(error, SettingError) and error.field == "series":
+        return t(f"还没有自己的序列：先上传一个 CSV（{SERIES_LENGTHS[0]}–{SERIES_LENGTHS[-1]} 个值）。", f"There is no series of yours yet: upload a CSV first ({SERIES_LENGTHS[0]}–{SERIES_LENGTHS[-1]} values).")  # fmt: skip
+    if isinstance(error, SettingError) and error.field == "length":
+        return t(f"序列太短：它的训练部分放不下这么长的一段，长度最多 {error.limits[-1]}。", f"The series is too short: its training part holds windows of at most {error.limits[-1]} steps.")  # fmt: skip
+    return t("这些设置不能用。", "These settings cannot be used.")
 
 
 def look_at(cell: tuple[str, int, int]) -> None:
@@ -51,15 +58,15 @@ formula = st.container()
 lesson.presets(
     controls,
     {
-        "adding": Preset(t("加法问题", "Adding problem"), PRESETS["adding"], t("把 50 步里有记号的两个数加起来：768 步后误差低于 0.01。没有记忆，总说 1，误差是 1/6。", "Add the two marked numbers of 50: error below 0.01 after 768 updates. Without a memory, always saying 1, it is 1/6.")),
+        "adding": Preset(t("加法问题", "Adding problem"), PRESETS["adding"], t("把 50 步里有标记的两个数加起来：768 步后误差低于 0.01。没有记忆，总说 1，误差是 1/6。", "Add the two marked numbers of 50: error below 0.01 after 768 updates. Without a memory, always saying 1, it is 1/6.")),
         "coupled": Preset(t("耦合", "Coupled"), PRESETS["coupled"], t("f = 1 − i，少学一道门，反而更快：288 步后低于 0.01。", "f = 1 − i, one gate fewer to learn, and faster: below 0.01 after 288 updates.")),
         "peephole": Preset(t("窥视孔", "Peepholes"), PRESETS["peephole"], t("门也看单元状态：704 步后低于 0.01，差别不大。", "The gates see the cell state too: below 0.01 after 704 updates, much the same.")),
         "first_lstm": Preset(t("1997 年的 LSTM", "LSTM of 1997"), PRESETS["first_lstm"], t("最初没有遗忘门，等于一直开着。这个任务用不着忘：512 步后低于 0.01。", "The first one had no forget gate, as if it were always open. Nothing needs forgetting here: below 0.01 after 512 updates.")),
         "reference": Preset(t("文献设置", "As published"), PRESETS["reference"], t("64 个单元，Adam 0.002，批 64，常用来比较各种循环网络：1,408 步后低于 0.01。", "64 units, Adam at 0.002, batches of 64, a usual comparison of recurrent cells: below 0.01 after 1,408 updates.")),
-        "long_memory": Preset(t("记住 50 步", "Recall over 50"), PRESETS["long_memory"], t("说出第 1 步的符号。遗忘门偏置 6：96 步后全对；完整的 LSTM（偏置 1）448 步后 23%，等于乱猜。", "Name the first symbol. Forget bias 6: all right after 96 updates. The full LSTM (bias 1) is at 23% after 448, which is guessing.")),
+        "long_memory": Preset(t("记住 50 步", "Recall over 50"), PRESETS["long_memory"], t("说出第 1 步的字母。遗忘门偏置 6：96 步后全对；完整的 LSTM（偏置 1）448 步后 23%，等于乱猜。", "Name the first letter. Forget bias 6: all right after 96 updates. The full LSTM (bias 1) is at 23% after 448, which is guessing.")),
         "sunspots": Preset(t("太阳黑子", "Sunspots"), PRESETS["sunspots"], t("真实数据，1700–2008 年，留出最后五分之一：从 30 年说下一年，960 步后误差 0.29（标准化后）。", "Real data, 1700–2008, the last fifth held out: the next year from 30 years, error 0.29 (standardised) after 960 updates.")),
         "digits": Preset(t("数字逐行", "Digits by rows"), PRESETS["digits"], t("真实数据，每步读一行像素：960 步后准确率 98.6%。只有 8 步，遗忘门关死也有 98.1%。", "Real data, a row of pixels per step: 98.6% after 960 updates. These are 8 steps only: with the forget gate shut it is still 98.1%.")),
-        "input_open": Preset(t("输入门全开", "Input open"), PRESETS["input_open"], t("有没有记号都写进来：1,472 步后误差仍是 0.175。", "Everything is written, marked or not: the error is still 0.175 after 1,472 updates."), breaks=True),
+        "input_open": Preset(t("输入门全开", "Input open"), PRESETS["input_open"], t("有没有标记都写进来：1,472 步后误差仍是 0.175。", "Everything is written, marked or not: the error is still 0.175 after 1,472 updates."), breaks=True),
         "forget_shut": Preset(t("遗忘门关死", "Forget shut"), PRESETS["forget_shut"], t("只剩隐状态能带着记忆走：1,472 步后误差 0.081，约 1/12，等于只知道一个数。", "Only the hidden state can carry a memory: 0.081 after 1,472 updates, about 1/12, as if one number of the two were known."), breaks=True),
         "frozen": Preset(t("冻结", "Frozen"), PRESETS["frozen"], t("f = 1、i = 0：单元状态一直是 0，288 步后误差 0.176，不会再降。", "f = 1, i = 0: the cell state stays 0. The error is 0.176 after 288 updates and will not fall."), breaks=True),
         "simple_rnn": Preset(t("退化成简单 RNN", "A simple RNN"), PRESETS["simple_rnn"], t("f = 0、i = o = 1，再去掉输出的 tanh，就是简单循环网络：448 步后误差 0.176。", "f = 0, i = o = 1 and no tanh on the way out: the simple recurrent network. The error is 0.176 after 448 updates."), breaks=True),
@@ -87,28 +94,20 @@ with side:
     place = st.container()
 
 lesson.heading("门随时间怎样开关", "The gates over time")
+first, second, third = st.columns([2, 1, 1], gap="medium")
+with first:
+    if controls.choice("task", t("任务", "Task"), tasks()) == "own":
+        own_series.panel(controls, length=min(controls.value("length"), 8))
+with second:
+    controls.slider("length", t("序列长度", "Sequence length"))
+with third:
+    controls.slider("hidden", t("隐藏单元", "Hidden units"))
+config = lesson.config(controls, explain)
+example = within("example", 1, pictures.examples(config))
 maps, beside = lesson.columns(2, 1)
 with beside:
-    controls.choice(
-        "task",
-        t("任务", "Task"),
-        {
-            "adding": t("加法：两个有记号的数", "Adding two marked numbers"),
-            "recall": t("延迟回忆：第一个符号", "Recall of the first symbol"),
-            "copying": t("复述十个符号", "Copying ten symbols"),
-            "sines": t("正弦：下一个值", "Sines: the next value"),
-            "sunspots": t("太阳黑子：下一年", "Sunspots: the next year"),
-            "digits": t("手写数字，逐行", "Digits, row by row"),
-        },
-    )
     left, right = st.columns(2)
     with left:
-        controls.slider("length", t("序列长度", "Sequence length"))
-    with right:
-        controls.slider("hidden", t("隐藏单元", "Hidden units"))
-    config = lesson.config(controls, explain)
-    with left:
-        example = within("example", 1, pictures.examples(config))
         controls.slider("example", t("看第几条序列", "Sequence"), help=t("都是留出的：训练时没见过。", "All are held out: never trained on."))  # fmt: skip
     with right:
         controls.choice("clamp", t("看图时保持", "Gate held"), pictures.clamp_names(), help=t("不重新训练：给练好的网络夹住一道门，图和分数马上变。", "Nothing is trained again: a gate of the trained network is held, and pictures and scores answer at once."))  # fmt: skip
@@ -145,7 +144,7 @@ with beside, st.expander(t("更多设置", "More settings"), key="lstm_more"):
     controls.slider("batch_size", t("批大小", "Batch size"))
     controls.slider("clip", t("梯度截断", "Gradient clipping"), format="%.1f", help=t("梯度范数至多这么大；0 是不截断。", "The gradient's norm is at most this; 0 leaves it as it is."))  # fmt: skip
     if config.task == "recall":
-        controls.slider("distractors", t("干扰符号", "Distractors"), format="%.2f", help=t("后面每一步出现别的符号的可能性。", "How likely each later step shows another symbol."))  # fmt: skip
+        controls.slider("distractors", t("干扰字母", "Distractors"), format="%.2f", help=t("后面每一步出现别的字母的可能性。", "How likely each later step shows another letter."))  # fmt: skip
 live.panel()
 
 predict.ask(controls, asked.questions())

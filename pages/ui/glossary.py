@@ -368,7 +368,7 @@ RECURRENT = (
         ("网络此刻“记着”的东西。", "What the network has in mind right now."),
         ("循环网络从一步带到下一步的向量 $\\mathbf{h}_t$。它是过去输入的一个有损摘要：大小固定，每一步都被改写。“隐”是说训练数据里没有它。", "The vector $\\mathbf{h}_t$ that a recurrent network takes from one step to the next: a lossy summary of the past, of fixed size, rewritten at every step. It is called hidden because no data say what it should be."),
         r"\mathbf{h}_0 = \mathbf{0}, \qquad \mathbf{h}_t \in \mathbb{R}^{\text{hidden}}",
-        ("rnn",),
+        ("rnn", "lstm"),
     ),
     Entry(
         "unrolling", "按时间展开", "unrolling over time",

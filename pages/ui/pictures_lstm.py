@@ -25,6 +25,7 @@ from core.lstm import (
 from core.sequence_learner import model_of
 from core.training import ACCURACY, LOSS, Snapshot
 from pages.ui.palette import NEGATIVE, POSITIVE
+from pages.ui.pictures_sequences import answers, channels
 from pages.ui.scene import Figure, Scene
 from pages.ui.text import t, term
 
@@ -272,16 +273,13 @@ def input_words(config: LSTMConfig, shown: Seen, look: Look) -> str:
     x = shown.x[look.at, 0]
     where = t(f"第 {look.at + 1} 步，单元 {look.unit + 1}。", f"Step {look.at + 1}, unit {look.unit + 1}. ")
     if config.task == "adding":
-        marked = t("，有记号：要加上", ", marked: to be added") if x[1] else t("，没有记号", ", not marked")
+        marked = t("，有标记：要加上", ", marked: to be added") if x[1] else t("，没有标记", ", not marked")
         return where + f"x = {short(x[0].item())}{marked}"
-    if config.task == "recall":
-        symbol = "ABCD"[int(x[:4].argmax())] if x[:4].any() else t("空", "empty")
-        return where + t(f"x：{symbol}", f"x: {symbol}") + (t("，要记住", ", to be remembered") if x[4] else "")
     if config.task == "digits":
         return where + t(f"x：图的第 {look.at + 1} 行", f"x: row {look.at + 1} of the digit")
-    if config.task == "copying":
-        symbol = int(x.argmax())
-        return where + (f"x = {symbol + 1}" if symbol < 8 else t("x：空", "x: blank") if symbol == 8 else t("x：该复述了", "x: repeat now"))  # fmt: skip
+    if len(x) > 1:
+        on = [name for name, value in zip(channels(config.task), x.tolist(), strict=True) if value]
+        return where + t("x：", "x: ") + (t("，", ", ").join(on) or t("空", "empty"))
     return where + f"x = {short(x[0].item())}"
 
 
@@ -370,16 +368,8 @@ def answer_words(config: LSTMConfig, shown: Seen) -> str:
         what = t("要的和", "wanted sum") if config.task == "adding" else t("下一个值", "next value")
         return t(f"{what} {short(shown.target.item())}，网络说 {short(shown.answer.item())}", f"{what} {short(shown.target.item())}, the network says {short(shown.answer.item())}")  # fmt: skip
     share, best = torch.softmax(shown.answer, 0).max(0)
-    target, said = (class_name(config.task, int(value)) for value in (shown.target, best))
+    target, said = (answers(config.task)[int(value)] for value in (shown.target, best))
     return t(f"正确答案 {target}，网络说 {said}（{share.item():.0%}）", f"right answer {target}, the network says {said} ({share.item():.0%})")  # fmt: skip
-
-
-def class_name(task: str, number: int) -> str:
-    if task == "recall":
-        return "ABCD"[number]
-    if task == "copying":
-        return str(number + 1) if number < 8 else t("空", "blank")
-    return str(number)
 
 
 # ---- gates held in the trained network -------------------------------------------------------------------------------

@@ -31,14 +31,14 @@ def questions() -> tuple[Question, ...]:
             t("完整的 LSTM 学会了加法问题。现在把一道门掰到全开，不再训练：掰哪一道，误差涨得最多？", "A full LSTM has learned the adding problem. Now one gate is held open, without more training: which one hurts most?"),
             lambda runs: max(LSTM_GATES, key=lambda gate: held_open(runs["adding"])[gate]),
             lambda runs: t("；", "; ").join(f"{clamp_names()[name]}: {scored(value, False)}" for name, value in clamps_of(runs["adding"]).items()),
-            t("输入门一直开，没有记号的数也都写进来。遗忘门本来就近乎全开，掰开它损失最小。", "With the input gate open every number is written, marked or not. The forget gate was nearly open anyway, so holding it there costs least."),
+            t("输入门一直开，没有标记的数也都写进来。遗忘门本来就近乎全开，掰开它损失最小。", "With the input gate open every number is written, marked or not. The forget gate was nearly open anyway, so holding it there costs least."),
             options={gate: term(f"{gate}_gate").capitalize() for gate in LSTM_GATES},
             runs={"adding": PRESETS["adding"]},
             steps=1000,
         ),
         Question(
             "bias",
-            t("延迟回忆：第 1 步出现的符号，50 步后要说出来。遗忘门偏置不同，训练 300 步后各有多准？", "Delayed recall: name the first symbol after 50 steps. How accurate after 300 updates, for each forget bias?"),
+            t("延迟回忆：第 1 步出现的字母，50 步后要说出来。遗忘门偏置不同，训练 300 步后各有多准？", "Delayed recall: name the first letter after 50 steps. How accurate after 300 updates, for each forget bias?"),
             lambda runs: {run.config.forget_bias: score(run, ACCURACY) for run in runs.values()},  # type: ignore[attr-defined]
             lambda runs: t("；", "; ").join(f"b = {run.config.forget_bias:g}: {score(run, ACCURACY):.0%}" for run in runs.values()),  # type: ignore[attr-defined]
             t("50 步后还剩 σ(b)⁵⁰：b = 2 时 0.2%，4 时 40%，6 时 88%。剩得太少，误差传不回第 1 步。乱猜是 25%。", "After 50 steps σ(b)⁵⁰ is left: 0.2% with b = 2, 40% with 4, 88% with 6. Where too little is left no error reaches step 1. Guessing gives 25%."),

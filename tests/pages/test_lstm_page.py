@@ -104,6 +104,16 @@ def test_every_task_has_its_pictures(task):
     assert not app.exception and not app.error
 
 
+def test_a_series_of_ones_own():
+    app = open_page(task="own", hidden="3")
+    assert "no series of yours" in app.error[0].value
+    app.file_uploader(key="lstm_upload").upload("mine.csv", b"value\n" + b"".join(b"%d\n" % (step % 7) for step in range(60)), "text/csv").run()  # fmt: skip
+    assert not app.exception and not app.error
+    app.button(key="lstm_step").click().run()
+    config = app.session_state["lstm_race"].leader.config
+    assert not app.exception and config.task == "own" and len(config.series) == 60
+
+
 # ---- the pictures ----------------------------------------------------------------------------------------------------
 
 
