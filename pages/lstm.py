@@ -31,8 +31,8 @@ def explain(error: ValueError) -> str:
 
 def look_at(cell: tuple[str, int, int]) -> None:
     """A click on a map: that unit at that step."""
-    _, unit, at = cell
-    controls.put(unit=unit + 1, at=at + 1)
+    part, unit, at = cell
+    controls.put(part=part, unit=unit + 1, at=at + 1)
 
 
 def hold(clamp: str) -> None:
@@ -54,6 +54,7 @@ def within(field: str, default: int, most: int) -> int:
 
 controls = lesson.begin("lstm", LSTMConfig())
 controls.view("clamp", "as_trained", tuple(CLAMPS))
+controls.view("part", "cell", pictures.MAPS)
 formula = st.container()
 lesson.presets(
     controls,
@@ -88,8 +89,8 @@ with side:
         )
         controls.toggle("peephole", t("窥视孔", "Peepholes"))
     with right:
-        controls.toggle("candidate_activation", t("候选 c̃ 的 tanh", "tanh for c̃"))
-        controls.toggle("output_activation", t("输出 c 的 tanh", "tanh for c"))
+        controls.toggle("candidate_activation", t("c̃ 的 tanh", "tanh for c̃"))
+        controls.toggle("output_activation", t("c 的 tanh", "tanh for c"))
     controls.slider("forget_bias", t("遗忘门偏置", "Forget bias"), format="%.1f", help=t("加在遗忘门偏置的初值上：1 时门先开到 0.73，4 时 0.98。", "Added to the forget gate's bias at the start: with 1 it begins open to 0.73, with 4 to 0.98."))  # fmt: skip
     place = st.container()
 
@@ -126,7 +127,7 @@ with place:
 
 live = Live(controls, race(config))
 config = live.race.leader.config
-look = pictures.Look(example - 1, at - 1, unit - 1, controls.value("clamp"))
+look = pictures.Look(example - 1, at - 1, unit - 1, controls.value("clamp"), controls.value("part"))
 with formula, st.container(horizontal=True, gap="large"):
     for line in pictures.formulas(config, None if live.playing else live.snapshot().state, look):
         st.latex(line, width="content")

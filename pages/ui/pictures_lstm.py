@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from core.data.sequences import Sequences, held_out, memoryless_loss, task_of
+from core.data.sequences import SERIES_TASKS, Sequences, held_out, memoryless_loss, task_of
 from core.lstm import (
     CLAMPS,
     LSTM,
@@ -47,6 +48,7 @@ class Look(NamedTuple):
     at: int  # step
     unit: int
     clamp: str = "as_trained"  # one of CLAMPS: a gate that is held while one looks
+    part: str = "cell"  # one of MAPS: the one that was clicked
 
 
 class Seen(NamedTuple):
@@ -323,7 +325,7 @@ def over_time(config: LSTMConfig, snapshot: Snapshot, look: Look) -> Scene:
         f"{steps} 步里 {config.hidden} 个单元的三个门、候选、单元状态和隐状态；{answer_words(config, shown)}。",
         f"Three gates, candidate, cell state and hidden state of {config.hidden} units over {steps} steps; {answer_words(config, shown)}.",
     )
-    return Scene((drawn,), words, ("cell", look.unit, look.at))
+    return Scene((drawn,), words, (look.part, look.unit, look.at))
 
 
 def strip_name(drawn: Figure, letter: str, name: str, top: float) -> None:
@@ -366,6 +368,8 @@ def answer_words(config: LSTMConfig, shown: Seen) -> str:
     """What the network says after the last step, and what is right."""
     if not task_of(config.task).classes:
         what = t("要的和", "wanted sum") if config.task == "adding" else t("下一个值", "next value")
+        if config.task in SERIES_TASKS:
+            what += t("（标准化）", " (standardised)")
         return t(f"{what} {short(shown.target.item())}，网络说 {short(shown.answer.item())}", f"{what} {short(shown.target.item())}, the network says {short(shown.answer.item())}")  # fmt: skip
     share, best = torch.softmax(shown.answer, 0).max(0)
     target, said = (answers(config.task)[int(value)] for value in (shown.target, best))
@@ -393,6 +397,7 @@ def measured(config: LSTMConfig, state: dict[str, Tensor]) -> dict[str, dict[str
 
 
 BAR_LEFT, BAR_WIDTH, ROW = 98, 138, 36  # of the bars
+DWARFING = 10  # times the median: so long a bar is cut
 
 
 def clamps(config: LSTMConfig, snapshot: Snapshot, chosen: str) -> Scene:
@@ -401,8 +406,7 @@ def clamps(config: LSTMConfig, snapshot: Snapshot, chosen: str) -> Scene:
     metric = ACCURACY if task_of(config.task).classes else LOSS
     values = {clamp: score[metric.name] for clamp, score in scores.items()}
     guess = 1 / task_of(config.task).output_size if metric == ACCURACY else memoryless_loss(config.task, config.length)
-    known = [value for value in values.values() if math.isfinite(value)]
-    longest = 1.0 if metric == ACCURACY else max([*known, guess or 0.0, 1e-9])
+    longest = 1.0 if metric == ACCURACY else longest_bar(values.values())
     drawn = Figure(300, 64 + ROW * len(values))
     title = t(f"留出数据上的{term(metric.name)}", f"{term(metric.name)} on held-out data")
     drawn.text(title, 12, 20, size=15, bold=True)
@@ -417,7 +421,12 @@ def clamps(config: LSTMConfig, snapshot: Snapshot, chosen: str) -> Scene:
         selected = clamp == chosen
         drawn.text(clamp_names()[clamp], BAR_LEFT - 10, y + 23, anchor="end", size=15, bold=selected)
         length = BAR_WIDTH * (min(1.0, value / longest) if math.isfinite(value) else 1.0)
+        cut = not value <= longest
         drawn.rect(BAR_LEFT, y + 6, max(1.5, length), ROW - 12, ink="none", fill=VALVE if clamp == "as_trained" else "#8497ab", round=3)  # fmt: skip
+        if cut:
+            drawn.path(
+                f"M{BAR_LEFT + length - 22} {y + ROW - 4}l8 {8 - ROW}m6 0l-8 {ROW - 8}", ink="background", width=3
+            )
         number, x = scored(value, metric == ACCURACY), BAR_LEFT + max(1.5, length) + 7
         drawn.rect(x - 3, y + 8, 8.6 * len(number) + 4, ROW - 16, ink="none", fill="background", round=4)
         drawn.text(number, x, y + 23, size=15, bold=selected)
@@ -427,6 +436,14 @@ def clamps(config: LSTMConfig, snapshot: Snapshot, chosen: str) -> Scene:
         )  # fmt: skip
     words = title + t("：", ": ") + "; ".join(f"{clamp_names()[clamp]} {scored(value, metric == ACCURACY)}" for clamp, value in values.items())  # fmt: skip
     return Scene((drawn,), words)
+
+
+def longest_bar(values: Iterable[float]) -> float:
+    """What fills the width: the largest, unless it dwarfs the others, whose bars could then not be told apart."""
+    known = sorted(value for value in values if math.isfinite(value))
+    if not known:
+        return 1.0
+    return max(value for value in known if value <= DWARFING * known[len(known) // 2]) or 1.0
 
 
 def scored(value: float, percent: bool) -> str:

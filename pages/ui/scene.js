@@ -118,8 +118,7 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
   view.marks = [];
   view.tip.hidden = true;
   if (!point || !maps[point.map]) return;
-  const { hover, pick, links } = maps[point.map];
-  if (!view.hover && (!hover || (data.pinned && pick && !links))) return; // the picture shows what was picked by itself
+  if (!maps[point.map].hover && !view.hover) return; // it shows what was picked by itself
   const map = maps[point.map], row = Math.min(point.row, map.r - 1), column = Math.min(point.column, map.c - 1);
   const chosen = box(map, row, column, 1, 1);
   view.marks.push(...frameOf(view.layer, chosen, "chosen"));
@@ -131,7 +130,8 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
   }
   const value = values(map)[row * map.c + column];
   view.tip.textContent = `${data.cell[0]} ${row + 1}, ${data.cell[1]} ${column + 1}: ${digits(value)}`;
-  view.tip.hidden = !map.hover || (Boolean(map.show) && !view.hover); // a printed number needs no second one
+  const told = map.show || (map.pick && data.pinned && !map.links); // what was picked, or printed, is told elsewhere
+  view.tip.hidden = !map.hover || (Boolean(told) && !view.hover);
   const scale = view.scale;
   const room = view.figure.w * scale - view.tip.offsetWidth;
   view.tip.style.left = `${Math.max(0, Math.min((chosen.x + chosen.width) * scale + 6, room))}px`;

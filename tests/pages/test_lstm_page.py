@@ -177,6 +177,12 @@ def test_the_bars_are_the_scores():
     assert [bar["go"] for bar in bars] == list(CLAMPS)
 
 
+def test_a_bar_that_dwarfs_the_others_is_cut():
+    assert pictures.longest_bar([0.3, 1.4, 3.2, 552.0, 1.4, 1.8, 3.2]) == 3.2
+    assert pictures.longest_bar([0.001, 2.3, 0.7, 0.03, 0.4, 0.8, 0.7]) == 2.3
+    assert pictures.longest_bar([math.nan, math.inf]) == 1.0
+
+
 def test_small_and_large_scores_are_short():
     assert [pictures.scored(value, False) for value in (0.0, 8.9e-5, 0.0123, 0.5, 12.3, 12345.0, math.inf, math.nan)] == ["0", "9e−5", "0.012", "0.50", "12.30", "1e4", "∞", "NaN"]  # fmt: skip
     assert pictures.ticks(50) == [1, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50]
