@@ -78,7 +78,7 @@ class LSTM(nn.Module):
         self.input_size, self.hidden_size = input_size, hidden_size
         self.candidate_activation, self.output_activation = candidate_activation, output_activation
         self.coupled, self.peephole = coupled, peephole
-        self.variant = LSTMVariant(held_at(self.gates), coupled, candidate_activation, output_activation)
+        self.variant = LSTMVariant(lstm_held(self.gates), coupled, candidate_activation, output_activation)
         self.weight_ih_l0 = nn.Parameter(torch.empty(4 * hidden_size, input_size))
         self.weight_hh_l0 = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
         self.bias_ih_l0 = nn.Parameter(torch.empty(4 * hidden_size))
@@ -226,7 +226,7 @@ class LSTMVariant(NamedTuple):
     output_activation: bool
 
 
-def held_at(gates: Mapping[str, str]) -> tuple[float | None, ...]:
+def lstm_held(gates: Mapping[str, str]) -> tuple[float | None, ...]:
     """For each of LSTM_GATES the value at which it is held."""
     return tuple({"learned": None, "open": 1.0, "shut": 0.0}[gates[gate]] for gate in LSTM_GATES)
 
