@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from core.config import Limits, Span
-from core.data.sequences import Sequences, held_out, task_of
+from core.data.sequences import Sequences, held_out, steps_of, task_of
 from core.gru import GRU
 from core.lstm import LSTM
 from core.neuron import activate
@@ -57,7 +57,6 @@ class GradientFlowConfig(SequenceConfig):
 
     LIMITS: ClassVar[dict[str, Limits]] = SequenceConfig.LIMITS | {
         "length": range(2, 201),
-        "task": ("adding", "recall", "digits", "sunspots"),
         "unit": CELLS,
         "radius": Span(0.1, 8.0, 0.05),
         "activation": tuple(STEEPEST_SLOPE),
@@ -373,9 +372,14 @@ def weights_of(state: Mapping[str, Tensor]) -> Weights:
     )  # fmt: skip
 
 
+def time_steps(config: GradientFlowConfig) -> int:
+    """T: the steps of a sequence, of "copying" more than its length, which is the delay."""
+    return steps_of(config.task, config.length)
+
+
 def watched(config: GradientFlowConfig) -> Sequences:
     """The sequences (T, WATCHED, D) whose gradients are measured, and the targets of their last step."""
-    inputs, targets = held_out(config.task, config.length, config.distractors)
+    inputs, targets = held_out(config.task, config.length, config.distractors, config.series)
     if task_of(config.task).every_step:
         targets = targets[-1]
     return Sequences(inputs[:, :WATCHED], targets[:WATCHED])

@@ -4,19 +4,25 @@ from functools import partial
 
 import streamlit as st
 
-from core.config import Span
+from core.config import SettingError, Span
+from core.data.sequences import SERIES_LENGTHS
 from core.gradient_flow import PRESETS, GradientFlowConfig, race
 from core.optimizers import OPTIMIZERS
-from pages.ui import challenges, lesson, predict, scene
+from pages.ui import challenges, lesson, own_series, predict, scene
 from pages.ui import pictures_gradient_flow as pictures
 from pages.ui import questions_gradient_flow as asked
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
+from pages.ui.pictures_sequences import tasks
 from pages.ui.text import t, term
 
 
 def explain(error: ValueError) -> str:
-    """No two settings exclude each other; a value out of its limits is the only cause."""
+    """A series that is not there yet, or too short for the sequence length."""
+    if isinstance(error, SettingError) and error.field == "series":
+        return t(f"还没有自己的序列：先在“任务与优化器”里上传一个 CSV（{SERIES_LENGTHS[0]}–{SERIES_LENGTHS[-1]} 个值）。", f"There is no series of yours yet: upload a CSV under “Task and optimizer” ({SERIES_LENGTHS[0]}–{SERIES_LENGTHS[-1]} values).")  # fmt: skip
+    if isinstance(error, SettingError) and error.field == "length":
+        return t(f"序列太短：它的训练部分放不下这么长的一段，长度最多 {error.limits[-1]}。", f"The series is too short: its training part holds windows of at most {error.limits[-1]} steps.")  # fmt: skip
     return t("这些设置不能用。", "These settings cannot be used.")
 
 
@@ -32,7 +38,7 @@ formula = st.container()
 lesson.presets(
     controls,
     {
-        "gates": Preset(t("门控记得住", "Gates carry it"), PRESETS["gates"], t("60 步以前的符号。RNN 的梯度到第 1 步只剩 7×10⁻¹⁰，500 步后仍在猜；LSTM 沿 c 到了 2.3 倍，5 步就对；GRU 剩 0.004，256 步全对。", "Recall a symbol 60 steps later. 7×10⁻¹⁰ of the RNN's gradient reaches step 1: it still guesses after 500 updates. Along c the LSTM has 2.3 times and is right after 5; the GRU, with 0.004, after 256.")),
+        "gates": Preset(t("门控记得住", "Gates carry it"), PRESETS["gates"], t("回忆 60 步以前的符号。RNN 的梯度到第 1 步只剩 7×10⁻¹⁰，更新 500 次仍在猜；LSTM 沿 c 有 2.3 倍，5 次就会；GRU 剩 0.004，256 次学会。", "Recall a symbol 60 steps later. 7×10⁻¹⁰ of the RNN's gradient reaches step 1: it still guesses after 500 updates. Along c the LSTM has 2.3 times and is right after 5; the GRU, with 0.004, after 256.")),
         "rotation": Preset(t("旋转", "A rotation"), PRESETS["rotation"], t("谱半径 1：每一步几乎只是旋转，RNN 的梯度到第 1 步还剩 0.52，18 步就学会。", "Spectral radius 1: each step hardly does more than turn. 0.52 of the RNN's gradient arrives, and it has learned after 18 updates.")),
         "clipped": Preset(t("爆炸与截断", "Explosion, clipped"), PRESETS["clipped"], t("线性 RNN，谱半径 1.05，SGD。不截断：梯度冲到 3,900，第 19 步发散；按范数截断 16 步学会，按值截断 8 步。", "A linear RNN, spectral radius 1.05, SGD. Not clipped, the gradient jumps to 3,900 and step 19 diverges; clipped by norm it has learned after 16 updates, by value after 8.")),
         "amplified": Preset(t("Adam 放大", "Adam amplifies"), PRESETS["amplified"], t("RNN 的梯度到第 1 步只剩 9×10⁻⁷，Adam 却在第 144 步教会了它：Adam 除以梯度自己的大小，U 照样走大步。", "9×10⁻⁷ of the RNN's gradient reaches step 1, and yet Adam has taught it by step 144: it divides by the gradient's own size, and U keeps moving.")),
@@ -47,7 +53,7 @@ lesson.presets(
 
 above, side = lesson.columns(2, 1)
 with side:
-    controls.slider("length", t("序列长度 T", "Sequence length T"))
+    controls.slider("length", t("序列长度 T", "Sequence length T"), help=t("一个序列有几步；“复制”里是中间隔几步。", "Steps of a sequence; of “copying” the delay between."))  # fmt: skip
     controls.slider("radius", t("U 的谱半径", "Spectral radius of U"), help=t("U 开始时是正交矩阵乘以这个数：所有奇异值都等于它。", "U starts as an orthogonal matrix times this number: all its singular values equal it."))  # fmt: skip
     controls.choice("activation", t("RNN 的激活函数", "Activation of the RNN"), {"tanh": "tanh", "relu": "ReLU", "sigmoid": "σ", "identity": t("线性", "linear")})  # fmt: skip
     controls.slider("forget_bias", t("“保留”门的偏置", "Bias of the gate that keeps"), help=t("LSTM 的遗忘门、GRU 的更新门：偏置越大，门开始时越接近 1，旧状态留得越多。", "The LSTM's forget gate and the GRU's update gate: the larger, the closer to 1 they start, and the more is kept."))  # fmt: skip
@@ -62,7 +68,11 @@ with side:
     controls.toggle("relative", t("相对最后一步", "Relative to the last step"))
     with st.expander(t("任务与优化器", "Task and optimizer"), key="gradient_flow_more", on_change="rerun") as more:
         if more.open:
-            controls.choice("task", t("任务", "Task"), {"recall": t("延迟回忆", "Delayed recall"), "adding": t("加法问题", "Adding problem"), "digits": t("手写数字，逐行", "Digits, row by row"), "sunspots": t("太阳黑子", "Sunspots")})  # fmt: skip
+            task = controls.choice("task", t("任务", "Task"), tasks())
+            if task == "own":
+                own_series.panel(controls, length=min(controls.value("length"), 8))
+            if task == "recall":
+                controls.slider("distractors", t("干扰的比例", "Distractors"), help=t("后面的步子有多大可能再出现一个无关的字母。", "How likely a later step shows another letter that means nothing."))  # fmt: skip
             controls.choice("optimizer", t("优化器", "Optimizer"), {name: term(name) for name in OPTIMIZERS})
             controls.slider("hidden", t("隐藏单元", "Hidden units"))
             controls.slider("batch_size", t("批大小", "Batch size"))

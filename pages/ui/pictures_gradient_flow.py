@@ -27,6 +27,7 @@ from core.gradient_flow import (
     sheared,
     sizes,
     spectral_radius,
+    time_steps,
     watched,
     weights_of,
 )
@@ -103,13 +104,13 @@ def times_ten(value: float) -> str:
 
 def bound_in_numbers(config: GradientFlowConfig) -> str:
     """KaTeX: how large the gradient of the untrained RNN can be at the first step, and why."""
-    factor, count = STEEPEST_SLOPE[config.activation] * config.radius, config.length - 1
+    factor, count = STEEPEST_SLOPE[config.activation] * config.radius, time_steps(config) - 1
     most = runaway(factor, count, torch.float64)[-1].item() if factor else 0.0
     relation = "<1" if factor < 1 else "=1" if factor == 1 else ">1"
     product = "" if STEEPEST_SLOPE[config.activation] == 1 else rf"\tfrac14\cdot{config.radius:g}="
     return (
         rf"\gamma\,\sigma_{{\max}}(U)={product}{factor:.3g}{relation},\quad "
-        rf"\left\|\frac{{\partial\mathbf h_{{{config.length}}}}}{{\partial\mathbf h_1}}\right\|\le {factor:.3g}^{{{count}}}={times_ten(most)}"
+        rf"\left\|\frac{{\partial\mathbf h_{{{count + 1}}}}}{{\partial\mathbf h_1}}\right\|\le {factor:.3g}^{{{count}}}={times_ten(most)}"
     )
 
 
@@ -153,7 +154,7 @@ _remembered: OrderedDict[Any, Any] = OrderedDict()
 def remembered(kind: str, config: GradientFlowConfig, snapshot: Snapshot, make: Callable[[], Any]) -> Any:
     """What `make` computes of these weights; of the last FRAMES different ones it is kept, for all viewers."""
     state = b"".join(tensor.numpy().tobytes() for tensor in snapshot.state.values())
-    seen = (config.task, config.length, config.distractors, config.activation)
+    seen = (config.task, config.length, config.distractors, config.series, config.activation)
     key = (kind, seen, hash(state), len(state))
     found = _remembered.get(key)  # other viewers' threads add and drop entries meanwhile
     if found is None:
@@ -272,7 +273,7 @@ def drawn_steps(length: int) -> tuple[int, ...]:
 def travel(configs: Configs, snapshots: Snapshots, relative: bool = False) -> Scene:
     """The gradient on its way back through every run's unrolled network, and its length at every step."""
     paths = paths_of(configs, snapshots, relative)
-    length = next(iter(configs.values())).length
+    length = time_steps(next(iter(configs.values())))
     ends = "; ".join(f"{path.label}: {scientific(path.values[0])}" for path in paths)
     words = t(
         f"梯度从第 {length} 步的损失往回走：上面每行是一条路，格子越蓝越小、越橙越大，箭头越细越弱；下面是对数轴上每一步的长度。到第 1 步：{ends}。",
@@ -499,7 +500,8 @@ def factors(config: GradientFlowConfig, snapshot: Snapshot, back: int) -> Scene:
     """The factor that comes next, the product so far, and how large the products become."""
     found = chain_of(config, snapshot)
     back = min(back, len(found.product_sizes))
-    to = config.length - back
+    steps = time_steps(config)
+    to = steps - back
     size, factor = found.product_sizes[back - 1], found.factor_sizes[back - 1]
     words = t(
         f"第 {back} 个雅可比矩阵和前 {back} 个的乘积；最大奇异值 {scientific(factor)} 和 {scientific(size)}；右边是乘积随个数的变化，对数轴。",
@@ -509,7 +511,7 @@ def factors(config: GradientFlowConfig, snapshot: Snapshot, back: int) -> Scene:
     pair = Figure(2 * SQUARE + 40, FACTOR_TALL)
     for x, matrix, title, value in (
         (0, found.factors[back - 1], f"∂{state}{subscript(to + 1)}/∂{state}{subscript(to)}", factor),
-        (SQUARE + 40, found.products[back - 1], f"∂{state}{subscript(config.length)}/∂{state}{subscript(to)}", size),
+        (SQUARE + 40, found.products[back - 1], f"∂{state}{subscript(steps)}/∂{state}{subscript(to)}", size),
     ):
         pair.text(title, x, 18, size=17, bold=True)
         high = float(matrix.abs().nan_to_num(0.0, 0.0, 0.0).max())

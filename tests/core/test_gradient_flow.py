@@ -36,6 +36,7 @@ from core.gradient_flow import (
     sheared,
     sizes,
     spectral_radius,
+    time_steps,
     unroll,
     watched,
     weights_of,
@@ -186,11 +187,13 @@ def test_the_last_step_by_the_formula():
 @pytest.mark.parametrize("task", GradientFlowConfig.LIMITS["task"])
 @pytest.mark.parametrize("unit", CELLS)
 def test_every_task_asks_for_its_last_step(task, unit):
-    config = GradientFlowConfig(task=task, unit=unit, length=9)
+    series = tuple(math.sin(step) for step in range(40)) if task == "own" else ()
+    config = GradientFlowConfig(task=task, unit=unit, length=9, series=series)
     flow = flow_of(config, initial_state(config))
-    assert flow.hidden.shape == (9,) and flow.hidden.isfinite().all() and flow.hidden[-1] > 0
+    assert time_steps(config) == (29 if task == "copying" else 9)
+    assert flow.hidden.shape == (time_steps(config),) and flow.hidden.isfinite().all() and flow.hidden[-1] > 0
     assert (flow.memory is not None) == (unit == "lstm")
-    assert watched(config).inputs.shape[:2] == (9, 16)
+    assert watched(config).inputs.shape[:2] == (time_steps(config), min(16, watched(config).inputs.shape[1]))
 
 
 def test_without_the_path_of_the_cell_state_an_lstm_would_seem_to_forget():

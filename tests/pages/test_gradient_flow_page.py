@@ -352,3 +352,21 @@ def test_colours_compare_with_the_hidden_state_of_the_last_step():
         cells = [item for item in figure.items if item["t"] == "rect" and item["w"] == pictures.CELL_WIDE]
         ratio = (flow.memory[0] / flow.hidden[-1]).item()
         assert cells[0]["fill"] == pictures.shade(math.log10(ratio)), "of the cell state too, as in the curve of what reaches step 1"  # fmt: skip
+
+
+@pytest.mark.parametrize("task", ["copying", "sines", "sunspots", "digits"])
+def test_every_task_is_shown_over_all_of_its_steps(task):
+    app = open_page(task=task, length="10")
+    formula = next(element.value for element in app.latex if "gamma" in element.value)
+    steps = 30 if task == "copying" else 10
+    assert rf"\mathbf h_{{{steps}}}" in formula and f"^{{{steps - 1}}}" in formula
+    configs = app.session_state["gradient_flow_race"].configs
+    assert str(steps) in texts(pictures.travel(configs, starts(configs)).figures[0])
+    chain = pictures.factors(configs["gru"], starts(configs)["gru"], 200)
+    assert f"∂h{pictures.subscript(steps)}/∂h₁" in texts(chain.figures[0])
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "upload"), ("zh", "上传")])
+def test_an_own_series_is_asked_for(language, word):
+    app = open_page(language, task="own")
+    assert word in app.error[0].value and not app.exception
