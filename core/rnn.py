@@ -367,6 +367,9 @@ PRESETS: dict[str, RNNConfig] = {
     "sines": RNNConfig(task="sines", length=40, delay=2),
     "adding": RNNConfig(task="adding", length=30, activation="relu", recurrent="identity"),
     # These break, each for one reason:
+    "adding_tanh": RNNConfig(  # the setting in which a GRU and an LSTM learn it
+        task="adding", length=50, hidden=64, batch_size=64, recurrent="uniform", learning_rate=0.002
+    ),
     "uniform": RNNConfig(length=50, recurrent="uniform"),  # torch's own start: the gradient vanishes on its way back
     "crowded": RNNConfig(length=100),  # other letters at each of 99 steps wash the first one out
     "hasty": RNNConfig(clip=0.0, learning_rate=0.03),  # large steps on exploding gradients

@@ -58,6 +58,23 @@ def test_a_cold_deep_link_opens_its_lesson(fresh_port, visit):
     assert not page.problems
 
 
+def test_a_click_on_a_state_is_looked_at_while_it_trains(port, visit):
+    page = visit(port, "/rnn?lang=en")
+    page.wait_for_selector(".st-key-rnn_play")
+    button(page, "rnn_play").click()
+    wait_until(page, lambda: steps(page) > 5)
+    states = page.locator("[data-map='rnn hidden']")
+    states.scroll_into_view_if_needed()
+    box = states.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 16.5 / 20, box["y"] + box["height"] * 2.5 / 32)
+    value = page.locator(".st-key-rnn_at input[type=range]")
+    wait_until(page, lambda: value.input_value() == "17")
+    assert page.locator(".st-key-rnn_unit input[type=range]").input_value() == "3"
+    before = steps(page)
+    wait_until(page, lambda: steps(page) > before)
+    assert not page.problems
+
+
 @pytest.mark.parametrize("stem", STEMS)
 def test_play_grows_the_curve_until_pause(port, visit, stem):
     page = visit(port, f"/{stem}?lang=en")

@@ -229,6 +229,7 @@ def test_every_reason_and_every_repair_has_its_words():
         ("sines", "tdnn", {600: 0.018}),
         ("adding", "rnn", {600: 0.007}),
         ("adding", "tdnn", {600: 0.155}),
+        ("adding_tanh", "rnn", {500: 0.18}),
         ("uniform", "rnn", {300: 0.27}),
         ("crowded", "rnn", {100: 0.52, 400: 0.28}),
         ("hasty", "rnn", {100: 0.62, 300: 0.52}),
