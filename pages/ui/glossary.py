@@ -396,14 +396,14 @@ RECURRENT = (
         ("把循环网络按时间摊开，再从最后一步往回走。", "Unroll the network over time, then walk back from the last step."),
         ("把循环网络展开成每步共用权重的深层网络，再做反向传播。每往回一步，误差项乘一个雅可比矩阵；同一个 $U$ 的梯度是各步之和。", "Backpropagation through the recurrent network unrolled into a deep one that shares its weights. Each step back multiplies the error term by a Jacobian; the gradient of the one $U$ is the sum over all steps."),
         r"\boldsymbol\delta_{t,k} = \operatorname{diag}\big(f'(\mathbf{z}_k)\big)\,U^\top\boldsymbol\delta_{t,k+1}",
-        ("gradient_flow",),
+        ("rnn", "gradient_flow"),
     ),
     Entry(
         "long_term_dependency", "长期依赖", "long-term dependency",
         ("现在的答案取决于很久以前的事。", "The answer now hangs on something long ago."),
         ("第 $t$ 步的输出依赖相隔很多步的输入。能否表示它是一回事，梯度下降能否学到它是另一回事：学习要靠传到远处的梯度。", "The output at step $t$ depends on an input many steps away. Being able to represent it is one thing, learning it by gradient descent another: that needs gradient at the distant step."),
         "",
-        ("gradient_flow",),
+        ("rnn", "gradient_flow"),
     ),
     Entry(
         "vanishing_gradient", "梯度消失", "vanishing gradient",
@@ -424,7 +424,7 @@ RECURRENT = (
         ("梯度太长就剪短再走。", "If the gradient is too long, shorten it before the step."),
         ("按范数：超过阈值 $\\theta$ 时整体缩短，方向不变；按值：每个分量各自截到区间里，方向会变。治爆炸，不治消失。", "By norm: a gradient longer than $\\theta$ is scaled down as a whole and keeps its direction. By value: each component is cut on its own, which turns it. It cures explosion, not vanishing."),
         r"\mathbf{g} \leftarrow \min\!\Big(1, \frac{\theta}{\|\mathbf{g}\|}\Big)\,\mathbf{g}",
-        ("gradient_flow",),
+        ("rnn", "gradient_flow"),
     ),
     Entry(
         "jacobian", "雅可比矩阵", "Jacobian",

@@ -384,7 +384,7 @@ def forecasts(configs: Mapping[str, RNNConfig], snapshots: Mapping[str, Snapshot
     figure = ahead_of_data(
         first.values * deviation + mean, first.known,
         {term(name): (each.first, finite(each.one_ahead) * deviation + mean, finite(each.ahead) * deviation + mean) for name, each in made.items()},
-        width=1120, height=360, start=start, first=FIRST_YEAR if config.task == "sunspots" else 1,
+        width=WIDTH, height=270, start=start, first=FIRST_YEAR if config.task == "sunspots" else 1,
         x_title=t("年", "year") if config.task == "sunspots" else t("步", "step"),
         y_title=t("黑子数", "sunspot number") if config.task == "sunspots" else t("值", "value"),
     )  # fmt: skip
