@@ -239,6 +239,36 @@ def partners(row: list[int]) -> list[int]:
     return found
 
 
+class TokensError(ValueError):
+    """A sequence that the task does not have; `kind` is "symbol", "length" or "balance", `value` what is wrong."""
+
+    def __init__(self, kind: str, value: str | int):
+        self.kind, self.value = kind, value
+        super().__init__(f"the sequence has a wrong {kind}: {value}")
+
+
+def tokens_from(config: SelfAttentionConfig, text: str) -> Tensor:
+    """A sequence (T,) that somebody has written, such as "310542" or "([])()"; spaces do not count.
+
+    Raises:
+        TokensError: a symbol that the task does not have, another length than the config's, or unbalanced brackets.
+    """
+    symbols = symbols_of(config.task)
+    written = "".join(text.split())
+    for symbol in written:
+        if symbol not in symbols:
+            raise TokensError("symbol", symbol)
+    if len(written) != config.length:
+        raise TokensError("length", len(written))
+    row = [symbols.index(symbol) for symbol in written]
+    if config.task == "brackets":
+        try:
+            partners(row)
+        except ValueError as error:
+            raise TokensError("balance", written) from error
+    return torch.tensor(row)
+
+
 def draw_tokens(task: str, length: int, count: int, generator: torch.Generator) -> Tensor:
     """Random sequences (count, length); of "brackets" balanced ones, for which the length must be even."""
     if task != "brackets":

@@ -213,7 +213,7 @@ class Controls:
             return True
         moved = st.session_state.get(key)
         if moved is not None:
-            self.settings[key] = moved
+            self.settings[key] = tuple(moved) if isinstance(moved, list) else moved
         return False
 
     def _drop_what_the_config_refuses(self, from_address: set[str]) -> None:
@@ -283,6 +283,12 @@ class Controls:
             )  # fmt: skip
         return self._widget(field, st.selectbox, label, options=options, format_func=names.get, help=help)
 
+    def several(self, field: str, label: str, names: Mapping[Any, str], help: str | None = None) -> tuple:
+        """Any number of them, side by side; `names` maps each code to its words."""
+        return self._widget(
+            field, st.pills, label, options=list(names), format_func=names.get, help=help, selection_mode="multi"
+        )
+
     def toggle(self, field: str, label: str, help: str | None = None) -> bool:
         return self._widget(field, st.toggle, label, help=help)
 
@@ -312,8 +318,9 @@ class Controls:
         if widget is st.selectbox:
             options["index"] = options["options"].index(self.settings[key])
         else:
-            options["default" if widget is st.segmented_control else "value"] = self.settings[key]
+            options["default" if widget in (st.segmented_control, st.pills) else "value"] = self.settings[key]
         value = widget(label, key=key, disabled=allowed == "lock", **options)
+        value = tuple(value) if isinstance(value, list) else value
         self.settings[key] = value if value is not None else self.settings[key]
         return self.settings[key]
 
