@@ -43,10 +43,14 @@ class HeadsTrace(NamedTuple):
     query: Tensor  # (B, K, T, d)
     key: Tensor  # (B, K, T, d)
     value: Tensor  # (B, K, T, d)
-    scores: Tensor  # (B, K, T, T) query · key / √d: rows ask, columns are asked
-    weights: Tensor  # (B, K, T, T) their softmax over what may be attended to
+    weights: Tensor  # (B, K, T, T) softmax of the scores over what may be attended to: rows ask, columns are asked
     mixed: Tensor  # (B, K, T, d) the values, averaged by the weights
     output: Tensor  # (B, T, D) all heads side by side, times W_O
+
+    @property
+    def scores(self) -> Tensor:
+        """(B, K, T, T) query · key / √d, before any mask; for pictures, computed anew: training need not keep them."""
+        return self.query @ self.key.mT / math.sqrt(self.query.shape[-1])
 
 
 class MultiHeadAttention(nn.Module):
@@ -102,8 +106,7 @@ class MultiHeadAttention(nn.Module):
         projected = F.linear(x, self.in_proj_weight, self.in_proj_bias).view(B, T, 3, K, D // K)
         query, key, value = projected.permute(2, 0, 3, 1, 4).reshape(3, B * K, T, D // K)
         barred = barred_pairs(B, T, key_padding_mask, causal, x.device)
-        scores = scaled_scores(query, key, B, barred)
-        weights = scores.softmax(-1)
+        weights = scaled_scores(query, key, B, barred).softmax(-1)
         if barred is not None and key_padding_mask is not None:  # the causal mask alone leaves everybody itself
             weights = weights.masked_fill(barred.all(-1, keepdim=True).repeat_interleave(K, 0), 0.0)
         mixed = torch.bmm(weights, value).view(B, K, T, D // K)
@@ -112,8 +115,7 @@ class MultiHeadAttention(nn.Module):
         output = self.out_proj(mixed.transpose(1, 2).reshape(B, T, D))
         apart = (B, K, T, D // K)
         return HeadsTrace(
-            query.view(apart), key.view(apart), value.view(apart), scores.view(B, K, T, T), weights.view(B, K, T, T), mixed,
-            output,
+            query.view(apart), key.view(apart), value.view(apart), weights.view(B, K, T, T), mixed, output
         )  # fmt: skip
 
 

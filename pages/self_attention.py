@@ -144,9 +144,6 @@ with picture:
         live.picture(partial(pictures.attending, tokens=tokens, layer=layer, head=head, place=place, silent=silent), on_click=look_at)  # fmt: skip
     names = {number: pictures.head_name(config, *pair) for number, pair in enumerate(pairs, start=1)}
     controls.several("silent", t("关掉哪些头（不重新训练）", "Heads to switch off (without training again)"), names)
-with panel:
-    live.panel()
-
 lesson.heading("看得更细", "A closer look")
 closer = controls.choice(
     "closer",
@@ -187,6 +184,9 @@ else:
         right.altair_chart(pictures.cost_chart(config, measured), alt=t("实测时间随序列长度", "Measured time against length"))  # fmt: skip
     st.markdown(pictures.layer_table(config))
     st.caption(t("循环层的参数与自注意力最接近。短序列上循环层的乘法少，但要一步接一步地做。", "The recurrent layer that is nearest in parameters. On short sequences it multiplies less, but one step after the other."))  # fmt: skip
+
+with panel:
+    live.panel()
 
 predict.ask(controls, asked.questions())
 challenges.board(controls, live, asked.challenges())

@@ -333,7 +333,7 @@ def cost_chart(config: SelfAttentionConfig, measured: Mapping[str, Sequence[floa
         .mark_line(point={"size": 60}, strokeWidth=2.4)
         .encode(
             x=alt.X("length:Q", title=t("序列长度", "sequence length"), scale=alt.Scale(type="log", base=2), axis=alt.Axis(values=list(LENGTHS), grid=False)),
-            y=alt.Y("value:Q", title=None, scale=alt.Scale(type="log"), axis=alt.Axis(format=form, tickCount=5)),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(type="log"), axis=alt.Axis(format=form, tickCount=5, grid=False)),
             color=alt.Color("which:N", scale=alt.Scale(domain=domain, range=list(SERIES[:2])), legend=legend),
             strokeDash=alt.StrokeDash("which:N", scale=alt.Scale(domain=domain, range=[[1, 0], [6, 4]]), legend=legend),
             tooltip=[alt.Tooltip("which:N", title=" "), alt.Tooltip("length:Q", title=t("长度", "length")), alt.Tooltip("value:Q", title=title, format=".3~s" if measured is None else ".3~g")],
