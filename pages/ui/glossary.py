@@ -519,10 +519,56 @@ RECURRENT = (
     ),
 )  # fmt: skip
 
+ATTENTION = (
+    Entry(
+        "self_attention", "自注意力", "self-attention",
+        ("一句话里的词互相打量。", "The words of a sentence look at one another."),
+        ("查询、键和值都来自同一个序列；“自”是“同一序列”，不是“自主”。学的是投影矩阵，权重对每个输入当场算出。", "Queries, keys and values all come from one sequence: “self” means that same sequence. The projections are learned; the weights are computed anew for every input."),
+        r"\operatorname{softmax}\!\big(XW_Q (XW_K)^\top / \sqrt{d}\big)\, XW_V",
+        ("self_attention",),
+    ),
+    Entry(
+        "multi_head_attention", "多头注意力", "multi-head attention",
+        ("几双眼睛，各看各的。", "Several pairs of eyes, each looking for something else."),
+        ("几组投影同时各做一次注意力，结果并排拼起来，再乘 $W_O$。总宽度不变时，头多头少参数一样多，都是 $4D^2+4D$。", "Several projections attend at once; their outputs are put side by side and multiplied by $W_O$. With the same total width the number of heads does not change the number of parameters, $4D^2+4D$."),
+        r"[\,Z_1 \dots Z_K\,]\,W_O",
+        ("self_attention",),
+    ),
+    Entry(
+        "positional_encoding", "位置编码", "positional encoding",
+        ("给每个座位贴上号码。", "A number on every seat."),
+        ("加到每个位置的输入上、只与位置有关的向量：学出来的，或不同波长的正弦和余弦。没有它，自注意力分不出顺序。", "A vector added to the input of each position that depends on the position alone: learned, or sines and cosines of several wavelengths. Without it self-attention knows no order."),
+        r"p_{t,2i} = \sin\big(t / 10000^{2i/D}\big), \quad p_{t,2i+1} = \cos\big(t / 10000^{2i/D}\big)",
+        ("self_attention",),
+    ),
+    Entry(
+        "causal_mask", "因果掩码", "causal mask",
+        ("不许偷看后面。", "No peeking ahead."),
+        ("softmax 之前挡住后面的位置，于是每个位置只注意自己和前面的；语言模型这样训练。", "Later positions are barred before the softmax, so that each attends to itself and earlier ones only; language models are trained like this."),
+        r"a_{t,s} = 0 \quad (s > t)",
+        ("self_attention",),
+    ),
+    Entry(
+        "permutation_equivariance", "置换等变", "permutation equivariance",
+        ("输入怎么打乱，输出就怎么打乱。", "Shuffle what goes in, and what comes out is shuffled alike."),
+        ("对任何置换 $P$，有 $f(PX)=P f(X)$。与“不变”不同：输出并非不动，而是跟着输入走。", "For every permutation $P$, $f(PX)=P f(X)$. Not invariance: the output does not stay, it moves with the input."),
+        r"f(PX) = P\,f(X)",
+        ("self_attention",),
+    ),
+    Entry(
+        "transformer", "变换器", "transformer",
+        ("一层层的注意力，每层把找到的加到原来的上面。", "Layers of attention, each adding what it finds to what was there."),
+        ("层叠的网络：每层先是多头自注意力，再是对每个位置相同的全连接层，两者都加到输入上（残差连接）并配层归一化。", "Stacked layers: multi-head self-attention, then fully connected layers that are the same at every position, both added to what came in (residual connections), with layer normalisation."),
+        r"X \leftarrow X + \operatorname{attention}(\operatorname{norm} X), \quad X \leftarrow X + \operatorname{MLP}(\operatorname{norm} X)",
+        ("self_attention",),
+    ),
+)  # fmt: skip
+
 BY_GROUP = {
     "foundations": FOUNDATIONS,
     "convolution": CONVOLUTION,
     "recurrent": RECURRENT,
+    "attention": ATTENTION,
 }  # the groups of the registry
 ENTRIES = tuple(entry for entries in BY_GROUP.values() for entry in entries)
 BY_NAME = {entry.name: entry for entry in ENTRIES}

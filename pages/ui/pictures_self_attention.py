@@ -229,7 +229,18 @@ def stage(
     if before:
         figure.text(before, 8, STEP_TOP + 60, size=22, anchor="middle", ink="muted")
     high = 1.0 if scale == "sequential" else None
-    figure.map(name, values, left, STEP_TOP, width, cell * rows, scale=scale, high=high, links=links)
+    figure.map(
+        name,
+        values,
+        left,
+        STEP_TOP,
+        width,
+        cell * rows,
+        scale=scale,
+        high=high,
+        links=links,
+        label=f"{letter}: {words}",
+    )
     figure.height = STEP_TOP + cell * rows + 12
     return figure
 

@@ -48,7 +48,6 @@ WORDS |= {
     "max": (BY_NAME["max_pooling"].zh, "max"),
     "average": (BY_NAME["average_pooling"].zh, "average"),
     "none": (BY_NAME["strided_convolution"].zh, "strided conv"),
-    "transformer": ("小变换器", "transformer"),
     "cnn": ("卷积网络", "CNN"),
     "full_lstm": ("完整的 LSTM", "full LSTM"),
     "changed_lstm": ("你的设置", "your settings"),
