@@ -9,7 +9,7 @@ Sources: nndl, chapter on feed-forward networks; the data and inputs are TensorF
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby, pairwise
@@ -23,7 +23,7 @@ from core.config import Config, Limits, SettingError, Span, check
 from core.data.points import EDGE, MULTI_CLASS, REGRESSION, Points, dealt, make_points
 from core.neuron import LEAK, activate
 from core.optimizers import OPTIMIZERS, Optimizer
-from core.training import ACCURACY, EXPLODED, LOSS, Metric, Record, Scores, is_due
+from core.training import ACCURACY, EXPLODED, LOSS, Metric, Race, Record, Scores, is_due
 
 OWN_CLASSES, OWN_VALUES = "own_classes", "own_values"  # the points of the config itself: classes, or values to fit
 DATA = ("circle", "xor", "gaussians", "spiral", "moons", *MULTI_CLASS, *REGRESSION, OWN_CLASSES, OWN_VALUES)
@@ -831,17 +831,62 @@ class Ensemble:
 
     def evaluate(self) -> None:
         """Measure all that have not diverged, as their own runs would."""
+        self.share()
+        for number, learner in enumerate(self.learners):
+            if not self.diverged[number]:
+                self.histories[number].append(Record(self.steps, learner.evaluate()))
+
+    def share(self) -> None:
+        """Tell the learners where their networks have come to; those that have diverged stay where they did."""
         for number, learner in enumerate(self.learners):
             if not self.diverged[number]:
                 learner.parameters.copy_(self.parameters[number])
                 learner.before.copy_(self.before[number])
                 learner.passes.gradient.copy_(self.passes.gradient[number])
                 learner.rate = self.config.learning_rate if self.steps else 0.0
-                self.histories[number].append(Record(self.steps, learner.evaluate()))
 
     def states(self) -> list[dict[str, Tensor]]:
         """The weights of each network, as its learner has them."""
         return [state_of(self.config, parameters) for parameters in self.parameters]
+
+
+class SeedRace(Race):
+    """A race of runs that differ in their seeds alone, trained as an Ensemble.
+
+    Of what its runs know, the weights and the history are brought up to date at every measure, the rest at the end of an
+    `advance`.
+    """
+
+    def __init__(self, configs: Mapping[str, PlaygroundConfig]):
+        super().__init__(configs)
+        self.ensemble = Ensemble(list(configs.values()))
+        for run, learner, history in zip(
+            self.runs.values(), self.ensemble.learners, self.ensemble.histories, strict=True
+        ):
+            run.learner, run.history = learner, history
+
+    def step(self, measure: bool = False) -> None:
+        ensemble = self.ensemble
+        going = [not lost for lost in ensemble.diverged]
+        ensemble.step()
+        for run, goes, lost in zip(self.runs.values(), going, ensemble.diverged, strict=True):
+            if goes:
+                run.steps, run.diverged = ensemble.steps, lost
+        if measure and ensemble.histories[0][-1].step != ensemble.steps:
+            ensemble.evaluate()
+
+    def advance(
+        self, seconds: float, limit: float = math.inf, until: Callable[[Race], bool] = lambda race: False
+    ) -> None:
+        super().advance(seconds, limit, until)
+        self.ensemble.share()
+
+
+def together(configs: Mapping[str, PlaygroundConfig]) -> Race | None:
+    """A faster race of configs that differ in their seeds alone, agreeing with their own runs but for the last digits."""
+    one, *others = configs.values()
+    alike = others and all(replace(each, seed=one.seed) == one for each in others)
+    return SeedRace(configs) if alike and one.backward == "by_hand" else None
 
 
 # ---- pictures --------------------------------------------------------------------------------------------------------
@@ -868,6 +913,8 @@ class Diagnosis(NamedTuple):
     gradient_norms: list[float]  # of each layer's weights and biases, the output last
     slopes: list[float]  # mean |f'| of each hidden layer
     dead: float  # share of the hidden units that no training point can teach
+    train_loss: float  # with no penalty
+    test_loss: float
 
 
 @lru_cache(maxsize=64)
@@ -961,13 +1008,17 @@ def confusion(config: PlaygroundConfig, state: dict[str, Tensor], part: str = "t
 def diagnose(config: PlaygroundConfig, state: dict[str, Tensor]) -> Diagnosis:
     """How learning fares at the weights of a snapshot."""
     parameters = flattened(config, state)
-    train = batch_of(config, *points_of(config)[:2])
-    passes = Passes(config, parameters, torch.zeros_like(parameters), train.inputs.shape[1])
-    passes.forward(train.inputs, train.targets)
+    points = points_of(config)
+    test, train = batch_of(config, *points[2:]), batch_of(config, *points[:2])
+    losses = []
+    for part in (test, train):  # the passes of the training points come last and stay
+        passes = Passes(config, parameters, torch.zeros_like(parameters), part.inputs.shape[1])
+        losses.append(passes.forward(part.inputs, part.targets).item())
     passes.backward(train.turned)
     probe = Probe(config, passes)
     slopes = [down.slope_below.abs().mean().item() for down in reversed(passes.down)]
-    return Diagnosis(probe.gradient_norms(), slopes, probe.dead_share() if config.layers else 0.0)
+    dead = probe.dead_share() if config.layers else 0.0
+    return Diagnosis(probe.gradient_norms(), slopes, dead, losses[1], losses[0])
 
 
 def flattened(config: PlaygroundConfig, state: dict[str, Tensor]) -> Tensor:

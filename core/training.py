@@ -6,6 +6,7 @@ The loop returns after its time slice and the page draws. Nothing here prints, s
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -242,6 +243,14 @@ class Race:
     def intervene(self, name: str, value: Any) -> None:
         for run in self.runs.values():
             run.intervene(name, value)
+
+
+def race_of(configs: Mapping[str, Config], planned: Iterable[Intervention] = ()) -> Race:
+    """A race of these configs; where nothing is planned, a faster one if their module offers it: `together(configs)`."""
+    planned, modules = tuple(planned), {type(config).__module__ for config in configs.values()}
+    together = getattr(sys.modules[modules.pop()], "together", None) if len(modules) == 1 else None
+    faster = together(configs) if together is not None and not planned else None
+    return faster or Race(configs, planned)
 
 
 def is_due(step: int) -> bool:

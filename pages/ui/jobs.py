@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 import streamlit as st
 
 from core.config import Config
-from core.training import Intervention, Race, Run
+from core.training import Intervention, Race, Run, race_of
 from pages.ui.text import t
 from pages.ui.turns import TICK, TURNS
 
@@ -67,7 +67,7 @@ class Job:
             return
         began = time.perf_counter()
         if self.race is None:
-            self.race = Race(self.configs, self.planned)
+            self.race = race_of(self.configs, self.planned)
         self.race.advance(min(seconds, self.budget - self.spent), self.steps)
         self.spent += time.perf_counter() - began
         if not self.running:

@@ -3,6 +3,14 @@
 const NEGATIVE = [43, 127, 195], ZERO = [255, 255, 255], POSITIVE = [217, 102, 10], BROKEN = [196, 96, 143];
 const SEQUENTIAL = ["440154", "482878", "3e4a89", "31688e", "26828e", "1f9e89", "35b779", "6dcd59", "b4de2c", "fde725"]
   .map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+const CLASSES = [NEGATIVE, POSITIVE, [10, 147, 113], [196, 96, 143], [138, 114, 0]]; // palette.SERIES
+const SHAPES = { // signs of points, of about one area, around 0 0 and half a unit in size: right, down
+  circle: (r) => `m${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`,
+  triangle: (r) => `m0 ${-1.25 * r}l${1.15 * r} ${2.1 * r}h${-2.3 * r}z`,
+  square: (r) => `m${-0.9 * r} ${-0.9 * r}h${1.8 * r}v${1.8 * r}h${-1.8 * r}z`,
+  diamond: (r) => `m0 ${-1.3 * r}l${1.1 * r} ${1.3 * r}l${-1.1 * r} ${1.3 * r}l${-1.1 * r} ${-1.3 * r}z`,
+  plus: (r) => `m${-0.4 * r} ${-1.2 * r}h${0.8 * r}v${0.8 * r}h${0.8 * r}v${0.8 * r}h${-0.8 * r}v${0.8 * r}h${-0.8 * r}v${-0.8 * r}h${-0.8 * r}v${-0.8 * r}h${0.8 * r}z`,
+};
 const SVG = "http://www.w3.org/2000/svg";
 const LARGEST = 1.6, SMALLEST = 0.62, GAP = 18; // of a figure's natural size; below it scrolls
 const SQUEEZED = 0.75; // figures that would just not fit side by side shrink this far before they wrap
@@ -17,6 +25,7 @@ function colour(value, map) {
     const share = Math.min(1, Math.abs(value) / (map.hi || 1));
     return mix(ZERO, value < 0 ? NEGATIVE : POSITIVE, share);
   }
+  if (map.s === "classes") return mix(ZERO, CLASSES[Math.floor(value) % CLASSES.length], value - Math.floor(value));
   const share = Math.min(1, Math.max(0, (value - map.lo) / (map.hi - map.lo || 1)));
   if (map.s === "gray") return mix([0, 0, 0], [255, 255, 255], share);
   const at = share * (SEQUENTIAL.length - 1), low = Math.min(Math.floor(at), SEQUENTIAL.length - 2);
@@ -139,6 +148,7 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
 }
 
 function touch(view, map, node, component) {
+  node.style.cursor = map.t === "area" ? "pointer" : "";
   const cellAt = (event) => {
     const rect = node.getBoundingClientRect();
     return { map: map.n,
@@ -247,6 +257,14 @@ function drawFigure(view, component) {
     } else if (item.t === "circle") {
       const node = add(svg, "circle", { cx: item.x, cy: item.y, r: item.r, fill: ink(item.fill), stroke: ink(item.ink), "stroke-width": item.width });
       if (item.way) walk(view, node, item);
+    } else if (item.t === "points") {
+      const places = values(item), shape = SHAPES[item.sign](item.size);
+      let d = "";
+      for (let i = 0; i < places.length; i += 2) d += `M${places[i]} ${places[i + 1]}${shape}`;
+      add(svg, "path", { d, fill: ink(item.fill), stroke: ink(item.ink), "stroke-width": item.width, "pointer-events": "none" });
+    } else if (item.t === "area") {
+      const node = add(svg, "rect", { x: item.x, y: item.y, width: item.w, height: item.h, class: "touch" });
+      touch(view, item, node, component);
     } else if (item.t === "path") {
       add(svg, "path", { d: item.d, fill: ink(item.fill), stroke: ink(item.ink), "stroke-width": item.width,
         "stroke-dasharray": item.dash, "stroke-linejoin": "round", opacity: item.opacity });

@@ -20,6 +20,7 @@ from torch import Tensor
 from pages.ui.text import t
 
 FOLDER = Path(__file__).parent
+SIGNS = ("circle", "triangle", "square", "diamond", "plus")  # of `Figure.points`; of classes in their order
 
 
 class Link(NamedTuple):
@@ -68,7 +69,8 @@ class Figure:
         """A heat map of `values` (rows, columns).
 
         Args:
-            scale: "diverging" (blue negative, white zero, orange positive), "sequential" (activations), "gray" (pictures).
+            scale: "diverging" (blue negative, white zero, orange positive), "sequential" (activations), "gray" (pictures),
+                "classes" (k + p is class k, as strong as its share p, 0 ≤ p < 1).
             low, high: the ends of the scale; high defaults to the largest absolute value, diverging runs −high…high.
             numbers: print every value in its cell.
             hover: a cell that is pointed at says its value.
@@ -101,6 +103,8 @@ class Figure:
         across: int,
         scale: str = "diverging",
         high: float | None = None,
+        hover: bool = True,
+        pick: bool = False,
         links: tuple[Link, ...] = (),
         label: str = "",
     ) -> Figure:
@@ -121,8 +125,8 @@ class Figure:
         item = {
             "t": "maps", "n": name, "k": count, "across": across, "step": step, "r": rows, "c": columns,
             "d": packed(values.half()), "half": True, "s": scale, "lo": 0.0, "hi": high or 1.0, "x": x, "y": y, "w": width,
-            "h": height if height is not None else width * rows / columns, "hover": True, "links": links or None,
-            "label": label,
+            "h": height if height is not None else width * rows / columns, "hover": hover, "pick": pick,
+            "links": links or None, "label": label,
         }  # fmt: skip
         self.items.append(trimmed(item))
         return self
@@ -166,6 +170,30 @@ class Figure:
         """A circle; for viewers who want motion it comes along `way`, once, in so many seconds, a place at a time."""
         item = {"t": "circle", "x": x, "y": y, "r": radius, "ink": ink, "fill": fill, "width": stroke}
         self.items.append(item | ({"way": [list(place) for place in way], "seconds": seconds} if len(way) > 1 else {}))
+        return self
+
+    def points(
+        self, places: Tensor, sign: str, size: float, *, ink: str = "muted", fill: str = "none", stroke: float = 1.0
+    ) -> Figure:  # fmt: skip
+        """Many signs of one look at `places` (N, 2), right and down, each about twice `size` wide.
+
+        They travel as 16-bit numbers, a quarter of a unit exact on a figure of 500.
+
+        Args:
+            sign: one of SIGNS.
+        """
+        assert sign in SIGNS
+        self.items.append({"t": "points", "d": packed(places.half()), "half": True, "sign": sign, "size": size,
+                           "ink": ink, "fill": fill, "width": stroke})  # fmt: skip
+        return self
+
+    def area(self, name: str, x: float, y: float, width: float, height: float, rows: int, columns: int) -> Figure:
+        """A place without a picture: a click reports its cell (name, row, column). What is drawn later lies above it.
+
+        For what has another way by the keyboard.
+        """
+        item = {"t": "area", "n": name, "x": x, "y": y, "w": width, "h": height, "r": rows, "c": columns, "pick": True}
+        self.items.append(item)
         return self
 
     def path(

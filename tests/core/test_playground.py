@@ -26,6 +26,7 @@ from core.playground import (
     Ensemble,
     Passes,
     PlaygroundConfig,
+    SeedRace,
     activation_names,
     answer_map,
     batch_of,
@@ -51,7 +52,7 @@ from core.playground import (
     state_of,
     weight_names,
 )
-from core.training import Intervention, Run, replay
+from core.training import Intervention, Race, Run, race_of, replay
 
 ACTIVATIONS = {  # the independent ones
     "tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid, "identity": nn.Identity,
@@ -329,7 +330,10 @@ def test_the_measured_scores_are_those_of_the_module():
                 ]
                 found = [scores[gradient_metric(layer).name] for layer in (1, 2, 3)]
                 assert found == pytest.approx(norms, rel=1e-3, abs=1e-7)
-                assert diagnose(config, run.learner.state()).gradient_norms == pytest.approx(norms, rel=1e-3, abs=1e-7)
+                found = diagnose(config, run.learner.state())
+                assert found.gradient_norms == pytest.approx(norms, rel=1e-3, abs=1e-7)
+                losses = [run.learner.evaluate()[part]["Loss"] for part in ("train", "test")]
+                assert [found.train_loss, found.test_loss] == pytest.approx(losses, rel=1e-6)
 
 
 def test_the_update_to_weight_ratio():
@@ -577,6 +581,37 @@ def test_an_ensemble_is_its_runs_but_for_rounding(config):
             assert mine.scores["test"]["Loss"] == pytest.approx(other.scores["test"]["Loss"], abs=1e-4)
         for name, weights in alone.snapshot().state.items():
             torch.testing.assert_close(state[name], weights, atol=1e-4, rtol=1e-3)
+
+
+def test_seeds_race_together_and_come_where_they_come_alone():
+    configs = {f"a {seed}": PlaygroundConfig(seed=seed, dropout=0.1) for seed in (0, 3)}
+    race = race_of(configs)
+    assert isinstance(race, SeedRace)
+    race.advance(60, limit=101)
+    assert race.steps == 101
+    for name, run in race.runs.items():
+        run.evaluate()  # 101 is not due
+        alone = replay(configs[name], steps=101)
+        alone.evaluate()
+        assert (run.config, run.steps) == (configs[name], 101)
+        assert [record.step for record in run.history] == [record.step for record in alone.history]
+        for part, metric in (("test", "Loss"), ("train", UPDATE_RATIO.name), ("train", gradient_metric(1).name)):
+            mine, other = (each.history[-1].scores[part][metric] for each in (run, alone))
+            assert mine == pytest.approx(other, abs=1e-4, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("configs", "planned"),
+    [
+        ((PlaygroundConfig(), PlaygroundConfig(seed=1)), (Intervention(5, "learning_rate", 0.1),)),
+        ((PlaygroundConfig(), PlaygroundConfig(seed=1, noise=0.1)), ()),
+        ((PlaygroundConfig(),), ()),
+    ],
+)
+def test_others_race_one_by_one(configs, planned):
+    race = race_of({str(number): config for number, config in enumerate(configs)}, planned)
+    assert type(race) is Race
+    assert race.leader.planned == list(planned)
 
 
 def test_in_an_ensemble_the_others_go_on():
