@@ -1,7 +1,6 @@
 """Backpropagation: walk a small network's graph forward and back, prove the gradient, take a step, then train."""
 
 from functools import partial
-from math import isfinite
 
 import streamlit as st
 
@@ -32,11 +31,6 @@ def go(visit: int) -> None:
 
 def show_update() -> None:
     controls.put(update=not controls.value("update"))
-
-
-def edit_weight() -> None:
-    """The chosen weight of now is set by hand; the run goes on from there."""
-    live.race.intervene(weight, st.session_state["backpropagation_edit"])
 
 
 controls = lesson.begin("backpropagation", BackpropagationConfig())
@@ -131,16 +125,9 @@ lesson.heading("三种算法，同一个梯度", "Three ways, one gradient")
 choose, edit = st.columns(2, gap="medium")
 with choose:
     controls.choice("weight", t("哪个参数", "Which parameter"), {name: name for name in parameters})
-value = network.parameters[weight].item()
-allowed = controls.access("edit", t("手动改参数", "Set a parameter by hand"))
-if allowed != "hide":
-    usable = isfinite(value) and WEIGHT.low <= value <= WEIGHT.high and live.replayed is None
-    st.session_state["backpropagation_edit"] = round(value, 4) if usable else 0.0
-    edit.number_input(
-        t(f"{weight} 现在的值（可改）", f"{weight} now (edit it)"), WEIGHT.low, WEIGHT.high, step=0.5, format="%g",
-        key="backpropagation_edit", on_change=edit_weight, disabled=allowed == "lock" or not usable or moving,
-        help=t("训练从改过的值接着走；改动记在链接里。", "Training goes on from the edited value; the link remembers the edit."),
-    )  # fmt: skip
+with edit:
+    value = network.parameters[weight].item()
+    live.hand(weight, value, WEIGHT, t(f"{weight} 现在的值（可改）", f"{weight} now (edit it)"), step=0.5)
 at = t(f"第 {snapshot.step} 步的权重", f"with the weights of step {snapshot.step}")
 st.caption(at + (t("；暂停后更新。", "; pause to bring them up to date.") if moving else t("。", ".")))
 compared = proof(network, *pictures.sample(config, line), weight)

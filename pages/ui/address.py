@@ -13,6 +13,7 @@ from core.training import Intervention
 LISTED = "~"  # between the items of a tuple; needs no escaping in an address
 SHORT = {"learning_rate": "lr"}  # names that are shorter in the address
 LONG = {short: name for name, short in SHORT.items()}
+LONGEST = 2_000  # characters of a value in an address; browsers and messengers cut longer links off
 LAST_STEP = 10**9  # no run gets so far
 
 
@@ -25,6 +26,11 @@ def encode(value: Any) -> str:
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     return str(value)
+
+
+def fits(value: Any) -> bool:
+    """Whether a value is short enough for an address."""
+    return not isinstance(value, (tuple, str)) or (len(value) <= LONGEST and len(encode(value)) <= LONGEST)
 
 
 def decode(text: str, default: Any, limits: Limits | None) -> Any:

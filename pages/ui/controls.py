@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from core.config import Config, Limits, SettingError, Span, check, describe, limits_of
-from pages.ui.address import LISTED, SHORT, decode, encode
+from pages.ui.address import LISTED, SHORT, decode, encode, fits
 from pages.ui.lessons import LESSONS
 from pages.ui.text import LANGUAGE_KEY, language, t
 
@@ -127,8 +127,11 @@ def publish() -> None:
 
 
 def addressed(stem: str) -> dict[str, Any]:
-    """Key → value of a lesson as its address carries it: what the run began with, the settings otherwise."""
-    values = {key: value for key, value in settings().items() if key.startswith(f"{stem}_")}
+    """Key → value of a lesson as its address carries it: what the run began with, the settings otherwise.
+
+    A value too long for an address is in none; its page says so.
+    """
+    values = {key: value for key, value in settings().items() if key.startswith(f"{stem}_") and fits(value)}
     return values | st.session_state.get(STARTED, {}).get(stem, {})
 
 

@@ -60,6 +60,7 @@ class Live:
         self.pictures: list[tuple[Any, Picture, str | None, str, dict[str, Callable]]] = []
         self.message = ""
         self.inside: Inside | None = None
+        self.has_buttons = False
         self._reconcile(dict(configs))
         names = (NEVER, *(metric.name for metric in self.race.groups[""]))
         if controls.view("stop", NEVER, names) not in names:  # of other metrics, before a setting was changed
@@ -211,13 +212,41 @@ class Live:
         with place:
             scene.stream(drawn, key, **clicked)
 
+    # by hand
+
+    def hand(self, name: str, value: float, limits: Span, label: str, step: float = 0.1) -> None:
+        """A field with a number of the model of now; whoever changes it makes an intervention of this name.
+
+        The teacher's name for it is "edit". A number that `limits` do not hold, or of a replayed step, cannot be changed.
+        """
+        allowed = self.controls.access("edit", t("手动改参数", "Set a parameter by hand"))
+        if allowed == "hide":
+            return
+        usable = limits.low <= value <= limits.high and self.replayed is None
+        shown = round(value, 4) if usable else 0.0
+        fields = st.session_state.get(self._name("edits"), 0)  # a new one for a new number: see _edit
+        fields += st.session_state.get(self._name(f"edit_{fields}")) != shown
+        st.session_state[self._name("edits")], key = fields, self._name(f"edit_{fields}")
+        st.session_state[key] = shown
+        st.number_input(
+            label, limits.low, limits.high, step=step, format="%.4g", key=key, on_change=self._edit, args=(name, key),
+            disabled=allowed == "lock" or not usable,
+            help=t("训练从改过的值接着走；改动记在链接里。", "Training goes on from the edited value; the link remembers the edit."),
+        )  # fmt: skip
+
+    def _edit(self, name: str, key: str) -> None:
+        """A message of the browser that was under way may still tell the number of a field that is gone: that is no edit."""
+        if key == self._name(f"edit_{st.session_state[self._name('edits')]}"):
+            self.race.intervene(name, st.session_state[key])
+
     # the panel
 
     def panel(self) -> None:
         """Buttons, numbers and curves; trains while playing."""
         self._follow()
         pins.settle(self.stem)
-        self._buttons()
+        if not self.has_buttons:
+            self.buttons()
         share.button(self.controls, self)
         st.session_state[self._name("only_draw")] = True
         st.fragment(self._tick, run_every=TICK if self.playing or self.filming else None)()
@@ -226,7 +255,10 @@ class Live:
         self._scrubber()
         take_home.offer(self.stem, self.race)
 
-    def _buttons(self) -> None:
+    def buttons(self) -> None:
+        """Play and what stands beside it; where a lesson wants them above its picture, else the panel begins with them."""
+        self.has_buttons = True
+        self._follow()
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             st.button(
                 t("暂停", "Pause") if self.playing else t("播放", "Play"),

@@ -34,11 +34,11 @@ from pages.ui.palette import NEGATIVE, POSITIVE, SERIES
 from pages.ui.scene import SIGNS, Figure, Scene
 from pages.ui.text import t
 
-WIDTH, ANSWER_WIDTH, HEIGHT = 650.0, 336.0, 446.0  # of the network, of its answer, of both
-THUMB, PITCH, TOP = 34.0, 42.0, 66.0  # a neuron's map, from one to the next, where they begin
-INPUT_LEFT, OUTPUT_LEFT = 66.0, 586.0  # left edges of the first and the last column
+WIDTH, ANSWER_WIDTH, HEIGHT = 650.0, 356.0, 446.0  # of the network, of its answer, of both
+THUMB, PITCH, TOP = 38.0, 44.0, 64.0  # a neuron's map, from one to the next, where they begin
+INPUT_LEFT, OUTPUT_LEFT = 66.0, 584.0  # left edges of the first and the last column
 CELLS, FINE = 16, 40  # of a neuron's map, and of the answer's, along one side
-LEFT, ABOVE, SIDE = 32.0, 46.0, 288.0  # of the answer's map
+LEFT, ABOVE, SIDE = 32.0, 30.0, 320.0  # of the answer's map
 SPOTS = 120  # cells of the answer's map that a click tells apart, along one side: 0.1 each
 GAP_ROWS, GAP_COLUMNS = 112, 16  # cells between two columns of neurons
 PALE = 1.7  # the answer's map is so much paler than its points
@@ -96,6 +96,13 @@ def place_of(name: str) -> Place:
     kind, *numbers = name.split("_")
     layer, neuron, source = (*map(int, numbers), None)[:3]
     return Place(layer, neuron, source if kind == "weight" else None)  # type: ignore[arg-type]
+
+
+def value_of(state: dict[str, Tensor], name: str) -> float:
+    """A weight or bias of a snapshot."""
+    layer, neuron, source = place_of(name)
+    row = state[f"bias_{layer}" if source is None else f"weight_{layer}"][neuron - 1]
+    return row.item() if source is None else row[source - 1].item()
 
 
 def neuron_words(config: PlaygroundConfig, layer: int, neuron: int) -> str:
@@ -203,7 +210,7 @@ def network(config: PlaygroundConfig, state: dict[str, Tensor], chosen: Place | 
             if chosen is not None and (chosen.layer, chosen.neuron, chosen.source) == (layer, neuron, None):
                 figure.rect(x - 3, y - THUMB - 3, THUMB + 6, THUMB + 6, ink=CHOSEN, stroke=3, round=4)
         figure.text(
-            activations()[names[layer - 1]], center, TOP + 8 * PITCH + 10, size=14, anchor="middle", ink="muted"
+            activations()[names[layer - 1]], center, TOP + len(maps) * PITCH + 11, size=14, anchor="middle", ink="muted"
         )
         if layer <= depth:
             units = config.layers[layer - 1]

@@ -148,20 +148,27 @@ def test_the_update_by_hand_is_what_step_does():
     assert app.table[0].value["before"].tolist() == table["after"].tolist()
 
 
+def edit_field(app: AppTest):
+    """A new number of the model is in a new field."""
+    return next(field for field in app.number_input if field.key.startswith("backpropagation_edit_"))
+
+
 def test_an_edit_goes_on_with_the_run_and_into_the_link():
     app = click(open_page(weight="w2"), "step")
-    choose(app, "number_input", "edit", -5.0)
+    edit_field(app).set_value(-5.0).run()
+    assert not app.exception
     (run,) = app.session_state["backpropagation_race"].runs.values()
     assert run.interventions == [(1, "w2", -5.0)] and run.steps == 1
     assert "w2" in str(app.query_params["backpropagation_did"])
-    assert app.number_input(key="backpropagation_edit").value == -5.0
+    assert edit_field(app).value == -5.0
 
 
 def test_one_edit_leaves_the_local_minimum():
     app = open_page(weight="w2").pills(key="backpropagation_preset").set_value("local_minimum").run()
     race = app.session_state["backpropagation_race"]
     race.advance(60, limit=1000)
-    choose(app, "number_input", "edit", -5.0)
+    edit_field(app).set_value(-5.0).run()
+    assert not app.exception
     race.advance(60, limit=1999)
     click(app, "step")
     assert app.session_state["progress"]["backpropagation"] == {"challenge_escape"}

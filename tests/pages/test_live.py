@@ -13,7 +13,7 @@ from core.config import Config, Span
 from core.convolution import ConvolutionConfig
 from core.training import ACCURACY, LOSS, Metric, Race
 from pages.ui import charts, live, pins
-from pages.ui.address import decode, encode
+from pages.ui.address import decode, encode, fits
 from pages.ui.turns import Turns
 
 
@@ -86,6 +86,11 @@ def test_who_leaves_the_queue_does_not_block_it():
 def test_values_survive_the_address(value, limits):
     again = decode(encode(value), value, limits)
     assert again == value and type(again) is type(value)
+
+
+def test_what_is_too_long_is_in_no_address():
+    assert fits(3) and fits("max") and fits(tuple(range(300)))
+    assert not fits(tuple(range(1000))) and not fits((0.123456789,) * 200) and not fits("x" * 2001)
 
 
 def test_curve_rows_are_the_history_and_stay_small():

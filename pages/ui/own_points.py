@@ -1,0 +1,168 @@
+"""Points of one's own: by clicking on the plane, or from a CSV file with a plain word for everything that is wrong with it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.config import Span
+from core.data.tables import CLASSES, COLUMNS, KEPT, Repair, Table, TableError, read_points
+from core.playground import OWN_CLASSES, OWN_POINTS, OWN_VALUES
+from pages.ui.address import LONGEST, fits
+from pages.ui.controls import Controls
+from pages.ui.text import t
+
+STARTER = (-2.0, -2.0, 0.0, 2.0, 2.0, 1.0)  # two points: what there is before the first click
+MEGABYTES = 50  # of an upload
+UPLOAD, TABLE = "playground_upload", "playground_table"
+COLUMN_KEYS = ("playground_column_1", "playground_column_2", "playground_column_3")
+
+
+def views(controls: Controls) -> None:
+    """What the next click adds."""
+    controls.view("add_class", 0, range(CLASSES))
+    controls.view("add_value", 1.0, Span(-1.0, 1.0, 0.1))
+
+
+def settle(controls: Controls) -> bool:
+    """Before the config is made: own data need points that fit their kind. Whether the data are own ones."""
+    data, points = controls.value("data"), controls.value("points")
+    if data in ("plane", "multi_gaussian", OWN_VALUES) and controls.value("loss") == "cross_entropy":
+        controls.put(loss="auto")
+    own, before = data in (OWN_CLASSES, OWN_VALUES), st.session_state.get("playground_own_before", False)
+    st.session_state["playground_own_before"] = own
+    if not own:
+        return False
+    if not before:
+        st.session_state["playground_data_more"] = True  # where points are added
+    classes = {float(k) for k in range(CLASSES)}
+    targets = points[2::3]
+    if len(points) < 6:
+        controls.put(points=STARTER)
+        if "playground_race" not in st.session_state:
+            st.info(t("这个链接的点太多，没有放在链接里。先有两个点：自己点上，或者再上传一次。", "The points of this link were too many to be in it. Here are two to begin with: click to add yours, or upload them again."), icon=":material/link_off:")  # fmt: skip
+    elif data == OWN_CLASSES and not set(targets) <= classes:  # they were values: their sign is the class
+        controls.put(points=with_targets(points, [float(value > 0) for value in targets]))
+    elif data == OWN_VALUES and not all(-1 <= value <= 1 for value in targets):  # classes: spread over the values
+        most = max(targets)
+        controls.put(points=with_targets(points, [2 * value / most - 1 for value in targets]))
+    return True
+
+
+def with_targets(points: tuple[float, ...], targets: list[float]) -> tuple[float, ...]:
+    return tuple(value for x1, x2, y in zip(points[0::3], points[1::3], targets, strict=True) for value in (x1, x2, y))
+
+
+def add(controls: Controls, x1: float, x2: float) -> None:
+    """From a callback: one more point, of the class or value that is chosen."""
+    points = controls.value("points")
+    value = float(controls.value("add_class")) if controls.value("data") == OWN_CLASSES else controls.value("add_value")
+    if len(points) // 3 < OWN_POINTS:
+        controls.put(points=(*points, x1, x2, value))
+
+
+def undo(controls: Controls) -> None:
+    points = controls.value("points")
+    if len(points) > 6:
+        controls.put(points=points[:-3])
+
+
+def clear(controls: Controls) -> None:
+    st.session_state.pop(TABLE, None)
+    controls.put(points=STARTER)
+
+
+def panel(controls: Controls) -> None:
+    """Click to add, undo, start over; a file."""
+    points = controls.value("points")
+    st.caption(t("**点一下右边的平面，就加一个点。**", "**Click on the plane to add a point.**"))
+    if controls.value("data") == OWN_CLASSES:
+        signs = ("●", "▲", "■", "◆", "✚")
+        controls.choice("add_class", t("加哪一类", "Class to add"), {k: f"{signs[k]} {k}" for k in range(CLASSES)})
+    else:
+        controls.slider("add_value", t("加的值", "Value to add"), format="%.1f")
+    with st.container(horizontal=True, gap="small"):
+        st.button(t("撤销", "Undo"), key="playground_undo", icon=":material/undo:", on_click=undo, args=(controls,), disabled=len(points) <= 6)  # fmt: skip
+        st.button(t("清空", "Clear"), key="playground_clear", icon=":material/delete:", on_click=clear, args=(controls,), disabled=points == STARTER)  # fmt: skip
+    count = len(points) // 3
+    st.caption(
+        t(f"{count} 个点，在链接里。", f"{count} points; they are in the link.")
+        if fits(points)
+        else t(f"{count} 个点太多，放不进链接（最多 {LONGEST:,} 个字符）：打开链接的人要自己再上传。", f"{count} points do not fit into a link ({LONGEST:,} characters at most): whoever opens it has to upload them again.")
+    )  # fmt: skip
+    st.file_uploader(
+        t("上传 CSV", "Upload a CSV file"), type=["csv", "tsv", "txt"], key=UPLOAD, on_change=read, args=(controls, True),
+        max_upload_size=MEGABYTES, help=t("两列数作 x₁、x₂，一列作要学的类别或数值。文件不会离开这台服务器，也不在链接里。", "Two columns of numbers as x₁ and x₂, and one to be learned: classes or values. The file stays on this server, and is not in a link."),
+    )  # fmt: skip
+    found = st.session_state.get(TABLE)
+    if isinstance(found, TableError):
+        st.error(reason_in_words(found), icon=":material/error:")
+    elif found is not None:
+        summary(controls, *found)
+
+
+def read(controls: Controls, anew: bool) -> None:
+    """From a callback: the file that was uploaded, or other columns of it, become the points."""
+    file = st.session_state.get(UPLOAD)
+    if file is None:
+        st.session_state.pop(TABLE, None)
+        return
+    chosen = ("", "", "") if anew else tuple(st.session_state.get(key, "") for key in COLUMN_KEYS)
+    try:
+        table = read_points(file.getvalue(), tuple(name for name in chosen[:2] if name), chosen[2])
+    except TableError as error:
+        st.session_state[TABLE] = error
+        return
+    columns = st.session_state[TABLE][1] if not anew and isinstance(st.session_state.get(TABLE), tuple) else ()
+    st.session_state[TABLE] = table._replace(points=()), columns or (*table.numeric, *(name for name in table.columns if name not in table.numeric))  # fmt: skip
+    controls.put(points=table.points, data=table.data)
+
+
+def summary(controls: Controls, table: Table, columns: tuple[str, ...]) -> None:
+    """Which columns are what, what was repaired, and other columns to choose."""
+    for key, label, name, names in zip(
+        COLUMN_KEYS,
+        ("x₁", "x₂", t("学什么", "To be learned")),
+        table.columns,
+        (table.numeric, table.numeric, columns),
+        strict=True,
+    ):
+        st.session_state[key] = name
+        st.selectbox(label, names, key=key, on_change=read, args=(controls, False))
+    lines = [t("x₁、x₂ 缩放到 −5…5。", "x₁ and x₂ are scaled to −5…5.")]
+    if table.classes:
+        lines.append(t("类别：", "Classes: ") + ", ".join(f"{k} = {name}" for k, name in enumerate(table.classes)))
+    lines += [repair_in_words(repair) for repair in table.repairs]
+    st.caption("  \n".join(line.replace("$", "\\$") for line in lines))
+
+
+def reason_in_words(error: TableError) -> str:
+    """Why a file cannot be used."""
+    detail = error.detail
+    return {
+        "too_large": t(f"文件太大：最多 {detail} MB。", f"The file is too large: at most {detail} MB."),
+        "empty": t("文件是空的。", "There is nothing in the file."),
+        "no_text": t("这不是文本文件：要 UTF-8、GBK 或 UTF-16 的 CSV。", "This is no text: a CSV in UTF-8, GBK or UTF-16 is needed."),
+        "many_columns": t(f"有 {detail} 列，最多 {COLUMNS} 列。", f"It has {detail} columns; at most {COLUMNS} can be read."),
+        "few_columns": t("除了要学的那一列，还需要两列数。", "Beside the column to be learned, two columns of numbers are needed."),
+        "no_column": t(f"没有叫“{detail}”的列。", f"There is no column called “{detail}”."),
+        "no_rows": t("完整的行不到两行：检查缺失值和非数字。", "Less than two rows are complete: look for missing values and words among the numbers."),
+        "constant": t(f"“{detail}”这一列只有一个值，看不出区别。", f"The column “{detail}” has only one value: there is nothing to tell apart."),
+        "one_class": t(f"只有一类（{detail}），没有什么可分。", f"There is only one class ({detail}): nothing to tell apart."),
+        "many_classes": t(f"有 {detail} 类，最多 {CLASSES} 类。", f"There are {detail} classes; at most {CLASSES} can be learned."),
+    }[error.reason]  # fmt: skip
+
+
+def repair_in_words(repair: Repair) -> str:
+    """What was put right."""
+    detail = repair.detail
+    number = f"{detail:,}" if isinstance(detail, int) else detail
+    delimiter = {"\t": t("制表符", "tab")}.get(str(detail), f"“{detail}”")
+    return {
+        "encoding": t(f"文件编码是 {detail}，已转换。", f"The file was {detail}; it has been converted."),
+        "delimiter": t(f"分隔符是{delimiter}。", f"The columns are separated by {delimiter}."),
+        "decimal_comma": t(f"{number} 个小数逗号读作小数点。", f"{number} decimal commas were read as points."),
+        "no_header": t("没有表头，列按号称呼。", "There is no header: columns go by their numbers."),
+        "sampled": t(f"共 {number} 行，随机取了其中至多 {KEPT:,} 行。", f"Of {number} rows at most {KEPT:,} were picked at random."),
+        "dropped": t(f"去掉了 {number} 行：有缺失、非数字或无穷。", f"{number} rows were left out: something missing, no number, or infinite."),
+        "labels": t(f"文字当作 {number} 个类别。", f"The words are {number} classes."),
+    }[repair.code]  # fmt: skip
