@@ -140,7 +140,7 @@ with formula, st.container(horizontal=True, gap="medium", vertical_alignment="ce
     if not live.playing:
         st.latex(pictures.formula(config, now.state, chosen), width="content")
     st.caption(t(f"共 {parameter_count(config)} 个参数", f"{parameter_count(config)} parameters"), width="content")
-looks = {"chosen": chosen, "held_out": controls.value("held_out"), "discrete": controls.value("discrete")}
+looks = {"chosen": chosen, "held_out": own or controls.value("held_out"), "discrete": controls.value("discrete")}
 live.picture(partial(pictures.playground, **looks), on_click=clicked)
 which, value, test, decided = st.columns([5, 3, 3, 3], vertical_alignment="bottom", gap="medium")
 with which:
