@@ -76,6 +76,7 @@ def activate(layer: int) -> None:
     controls.put(activations=tuple(names))
 
 
+own_points.convert()
 controls = lesson.begin("playground", PlaygroundConfig())
 controls.view("chosen", "weight_1_1_1")
 controls.view("held_out", False)

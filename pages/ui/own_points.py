@@ -8,7 +8,7 @@ from core.config import Span
 from core.data.tables import CLASSES, COLUMNS, KEPT, Repair, Table, TableError, read_points
 from core.playground import OWN_CLASSES, OWN_POINTS, OWN_VALUES
 from pages.ui.address import LONGEST, fits
-from pages.ui.controls import Controls
+from pages.ui.controls import Controls, settings
 from pages.ui.text import t
 
 STARTER = (-2.0, -2.0, 0.0, 2.0, 2.0, 1.0)  # two points: what there is before the first click
@@ -23,28 +23,31 @@ def views(controls: Controls) -> None:
     controls.view("add_value", 1.0, Span(-1.0, 1.0, 0.1))
 
 
+def convert() -> None:
+    """First line of the page: where classes were to become values, or values classes, the points follow."""
+    kept = settings()
+    data = st.session_state.get("playground_data", kept.get("playground_data"))
+    points = kept.get("playground_points", ())
+    targets, classes = points[2::3], {float(k) for k in range(CLASSES)}
+    if data == OWN_CLASSES and not set(targets) <= classes:  # the sign of a value is its class
+        kept["playground_points"] = with_targets(points, [float(value > 0) for value in targets])
+    elif data == OWN_VALUES and not all(-1 <= value <= 1 for value in targets):  # classes are spread over the values
+        kept["playground_points"] = with_targets(points, [2 * value / max(targets) - 1 for value in targets])
+
+
 def settle(controls: Controls) -> bool:
-    """Before the config is made: own data need points that fit their kind. Whether the data are own ones."""
+    """Before the config is made: own data need at least two points. Whether the data are own ones."""
     data, points = controls.value("data"), controls.value("points")
-    if data in ("plane", "multi_gaussian", OWN_VALUES) and controls.value("loss") == "cross_entropy":
-        controls.put(loss="auto")
     own, before = data in (OWN_CLASSES, OWN_VALUES), st.session_state.get("playground_own_before", False)
     st.session_state["playground_own_before"] = own
     if not own:
         return False
     if not before:
         st.session_state["playground_data_more"] = True  # where points are added
-    classes = {float(k) for k in range(CLASSES)}
-    targets = points[2::3]
     if len(points) < 6:
         controls.put(points=STARTER)
         if "playground_race" not in st.session_state:
             st.info(t("这个链接的点太多，没有放在链接里。先有两个点：自己点上，或者再上传一次。", "The points of this link were too many to be in it. Here are two to begin with: click to add yours, or upload them again."), icon=":material/link_off:")  # fmt: skip
-    elif data == OWN_CLASSES and not set(targets) <= classes:  # they were values: their sign is the class
-        controls.put(points=with_targets(points, [float(value > 0) for value in targets]))
-    elif data == OWN_VALUES and not all(-1 <= value <= 1 for value in targets):  # classes: spread over the values
-        most = max(targets)
-        controls.put(points=with_targets(points, [2 * value / most - 1 for value in targets]))
     return True
 
 
@@ -163,6 +166,7 @@ def repair_in_words(repair: Repair) -> str:
         "decimal_comma": t(f"{number} 个小数逗号读作小数点。", f"{number} decimal commas were read as points."),
         "no_header": t("没有表头，列按号称呼。", "There is no header: columns go by their numbers."),
         "sampled": t(f"共 {number} 行，随机取了其中至多 {KEPT:,} 行。", f"Of {number} rows at most {KEPT:,} were picked at random."),
+        "latest": t(f"共 {number} 行，只留了最后的。", f"Of {number} rows only the last ones were kept."),
         "dropped": t(f"去掉了 {number} 行：有缺失、非数字或无穷。", f"{number} rows were left out: something missing, no number, or infinite."),
         "labels": t(f"文字当作 {number} 个类别。", f"The words are {number} classes."),
     }[repair.code]  # fmt: skip
