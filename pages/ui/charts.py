@@ -24,6 +24,7 @@ SECOND_KEY = 90  # the height of a second key: of the runs, and of their data
 STACKED = {"top": {"direction": "vertical", "anchor": "start"}}  # two keys side by side would be cut off
 SIGNS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")  # a run each
 SIGN_EVERY = 24  # points of a curve from one sign to the next
+NUMBERS = ".4~g"  # of an axis; without its own precision d3 takes that of a step, and 20 becomes 2e+1
 SMALLEST = 1e-12  # a logarithmic axis has no zero
 
 
@@ -106,7 +107,7 @@ def curve_spec(
         "value:Q",
         title=None,
         scale=alt.Scale(type="log") if logarithmic else alt.Scale(zero=False),
-        axis=alt.Axis(format="%" if unit == "%" else "~g", tickCount=5),
+        axis=alt.Axis(format="%" if unit == "%" else NUMBERS, tickCount=5),
     )
     tooltip = [
         alt.Tooltip("step:Q", title=words.step, format="d"),

@@ -16,7 +16,7 @@ import streamlit as st
 
 from core.config import Config, Limits, SettingError, Span, check
 from core.training import Metric, Run
-from pages.ui import jobs, lesson
+from pages.ui import charts, jobs, lesson
 from pages.ui.controls import Controls
 from pages.ui.jobs import Job
 from pages.ui.palette import SERIES, TRAIN
@@ -530,7 +530,7 @@ def line_chart(
     low, high = min(line.limits.low, *rows.y), max(line.limits.high, *rows.y)
     legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2.5)
     drawn = list(names) if measured else [names[0]]
-    form = "%" if line.unit == "%" else "~g"
+    form = "%" if line.unit == "%" else charts.NUMBERS
     base = alt.Chart(rows).encode(
         x=alt.X("x:Q", title=line.x, axis=alt.Axis(tickCount=6, grid=False)),
         y=alt.Y(

@@ -230,3 +230,10 @@ def test_a_curve_of_a_group_is_called_by_what_tells_it_apart():
     assert inside._label("lstm_a", one, (one,)) == "lstm_a"
     inside.live = SimpleNamespace(race=SimpleNamespace(runs={"lstm_a": None}))
     assert inside._label("lstm_a", one, (one, two)) == inside._label("lstm_a", one, (one,)) == "1"
+
+
+def test_numbers_of_an_axis_have_a_precision_of_their_own():
+    """Else d3 takes that of one step, a single digit from 0 to 40, and writes 20 as 2e+1."""
+    spec = charts.curve_spec("Loss", "", False, ("run",), charts.Words("step", "train", "test"))
+    assert spec["layer"][0]["encoding"]["y"]["axis"]["format"] == charts.NUMBERS
+    assert "." in charts.NUMBERS
