@@ -24,7 +24,7 @@ from pages.ui.predict import Line, Number, Question, score, steps_to
 from pages.ui.text import t
 
 LEARNED = 0.99  # of the held-out sequences right
-BIASES = (-2.0, 0.0, 1.0, 2.0, 4.0)
+BIASES = (-2, 0, 1, 2, 4)
 DEEP = PRESETS["gates"]
 VANISHED = {
     "unclipped": PRESETS["in_vain"],
@@ -62,9 +62,9 @@ def questions() -> tuple[Question, ...]:
                 "LSTM，60 步。把遗忘门的偏置从 −2 调到 4：传到第 1 步的单元状态的梯度（相对最后一步），以 10 为底的对数各是多少？",
                 "An LSTM, 60 steps, its forget bias moved from −2 to 4. How much gradient reaches the cell state at step 1, relative to the last step, as a power of ten?",
             ),
-            lambda runs: {bias: math.log10(reach(replace(DEEP, unit="lstm", forget_bias=bias))) for bias in BIASES},
+            lambda runs: {bias: math.log10(reach(replace(DEEP, unit="lstm", forget_bias=float(bias)))) for bias in BIASES},
             lambda runs: t("；", "; ").join(
-                t(f"偏置 {bias:g}：{scientific(reach(replace(DEEP, unit='lstm', forget_bias=bias)))}", f"bias {bias:g}: {scientific(reach(replace(DEEP, unit='lstm', forget_bias=bias)))}")
+                t(f"偏置 {bias:g}：{scientific(reach(replace(DEEP, unit='lstm', forget_bias=float(bias))))}", f"bias {bias:g}: {scientific(reach(replace(DEEP, unit='lstm', forget_bias=float(bias))))}")
                 for bias in BIASES
             ),
             t(
