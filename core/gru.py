@@ -371,10 +371,10 @@ def clamped_scores(config: GRUConfig, state: dict[str, Tensor]) -> dict[tuple[st
 
 PRESETS: dict[str, GRUConfig] = {
     "adding": GRUConfig(),
-    "long": GRUConfig(length=100, learning_rate=0.01),
     "sunspots": GRUConfig(task="sunspots", length=30, hidden=16, learning_rate=0.003),
     "digits": GRUConfig(task="digits", length=8, learning_rate=0.003),
     "recall": GRUConfig(task="recall", length=20, hidden=16, learning_rate=0.01),  # gates are no help here
+    "long": GRUConfig(length=100, learning_rate=0.01),
     "textbook": GRUConfig(reset_place="before"),
     "no_reset": GRUConfig(reset_gate="open"),
     "deaf": GRUConfig(reset_gate="shut"),  # the candidate hears the input alone

@@ -4,7 +4,6 @@ from functools import partial
 
 import streamlit as st
 
-from core.config import SettingError
 from core.data.sequences import SERIES_LENGTHS, SERIES_TASKS, memoryless_loss, steps_of
 from core.data.sunspots import FIRST_YEAR
 from core.rnn import AHEAD, EXAMPLES, PRESETS, RNNConfig, first_unknown, parameter_counts, race, whole_series
@@ -15,15 +14,6 @@ from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.pictures_sequences import tasks
 from pages.ui.text import t, term
-
-
-def explain(error: ValueError) -> str:
-    """A series that is not there yet, or too short for the sequence length."""
-    if isinstance(error, SettingError) and error.field == "series":
-        return t(f"还没有自己的序列：先在上面上传一个 CSV（{SERIES_LENGTHS[0]}–{SERIES_LENGTHS[-1]} 个值）。", f"There is no series of yours yet: upload a CSV above ({SERIES_LENGTHS[0]}–{SERIES_LENGTHS[-1]} values).")  # fmt: skip
-    if isinstance(error, SettingError) and error.field == "length":
-        return t(f"序列太短：它的训练部分放不下这么长的一段，长度最多 {error.limits[-1]}。", f"The series is too short: its training part holds windows of at most {error.limits[-1]} steps.")  # fmt: skip
-    return t("这些设置不能用。", "These settings cannot be used.")
 
 
 def look_at(cell: tuple) -> None:
@@ -82,7 +72,7 @@ with side:
         controls.choice("activation", t("激活函数", "Activation"), {"tanh": "tanh", "relu": "ReLU"})
     with second:
         controls.slider("clip", t("梯度截断（0 = 不截）", "Clip the gradient (0 = off)"), help=t("梯度的范数最多这么大。", "The norm of the gradient is at most this."))  # fmt: skip
-    config = lesson.config(controls, explain)
+    config = lesson.config(controls, own_series.explain)
     steps = steps_of(config.task, config.length)
     controls.limits |= {"at": range(1, steps + 1), "unit": range(1, config.hidden + 1)}
     controls.put(at=min(controls.value("at"), steps), unit=min(controls.value("unit"), config.hidden))

@@ -515,7 +515,7 @@ RECURRENT = (
         ("阀门：开多大，由网络自己决定。", "Valves, and the network decides how far each is open."),
         ("用一个 0 到 1 之间的数逐个分量地乘以信号。它由输入和隐状态算出，每一步都不同；学到的是怎样算它，而不是它本身。", "Multiplying a signal, component by component, by numbers between 0 and 1 that are computed from the input and the hidden state, anew at each step. What is learned is how to compute them, not the numbers."),
         r"\mathbf{g} = \sigma(W\mathbf{x} + U\mathbf{h}_{-} + \mathbf{b}), \qquad \mathbf{g} \odot \mathbf{s}",
-        ("lstm",),
+        ("lstm", "gru"),
     ),
     Entry(
         "lstm", "长短期记忆网络", "long short-term memory",
@@ -557,7 +557,7 @@ RECURRENT = (
         ("打算写进去的新内容。", "What might be written next."),
         ("由输入和旧隐状态算出的新内容，经 tanh 落在 −1 到 1 之间；写进多少由门决定。", "New content computed from the input and the old hidden state, within −1 and 1 by tanh. How much of it is written is up to a gate."),
         r"\tilde{\mathbf{c}} = \tanh(W_c\mathbf{x} + U_c\mathbf{h}_{-} + \mathbf{b}_c)",
-        ("lstm",),
+        ("lstm", "gru"),
     ),
     Entry(
         "forget_bias", "遗忘门偏置", "forget bias",
@@ -578,7 +578,28 @@ RECURRENT = (
         ("写多少，就擦多少。", "Wipe as much as is written."),
         ("遗忘门不另学，取 $1-\\mathbf{i}$：新旧按比例混合，参数少四分之一。GRU 的更新门就是这样用的。", "The forget gate is not learned by itself but is $1-\\mathbf{i}$: old and new are blended, with a quarter fewer parameters. The update gate of a GRU does just this."),
         r"\mathbf{c} = (1 - \mathbf{i}) \odot \mathbf{c}_{-} + \mathbf{i} \odot \tilde{\mathbf{c}}",
-        ("lstm",),
+        ("lstm", "gru"),
+    ),
+    Entry(
+        "gated_recurrent_unit", "门控循环单元", "gated recurrent unit",
+        ("每一步都要定：旧的留多少，新的要多少。", "It settles at each step how much of the old stays and how much of the new comes in."),
+        ("只有隐状态、没有单元状态的门控循环网络：更新门混合旧状态与候选，重置门管候选听见多少过去。参数是同样大小的 LSTM 的四分之三。", "A gated recurrent network with a hidden state and no cell state: the update gate blends the old state with a candidate, the reset gate decides how much of the past the candidate hears. It has three quarters of the parameters of an LSTM of its size."),
+        r"\mathbf{h}_t = \mathbf{z}\odot\mathbf{h}_{t-1} + (1-\mathbf{z})\odot\tilde{\mathbf{h}}_t",
+        ("gru",),
+    ),
+    Entry(
+        "update_gate", "更新门", "update gate",
+        ("旧的留多少。", "How much of the old stays."),
+        ("旧状态在新状态中占的份额 z，其余 1 − z 归候选。名字容易误会：z 大时更新得少。Chung 等人 2014 年把两者对调，读公式时要看清。", "The share z that the old state has in the new one; the candidate gets 1 − z. The name misleads: where z is large little is updated. Chung et al. 2014 swap the two, so look twice at a formula."),
+        r"\mathbf{z} = \sigma(W_z\mathbf{x} + U_z\mathbf{h}_{-} + \mathbf{b}_z)",
+        ("gru",),
+    ),
+    Entry(
+        "reset_gate", "重置门", "reset gate",
+        ("想新内容的时候，还听不听过去。", "Whether the past is listened to while something new is thought up."),
+        ("乘在候选状态听见的过去上。它不抹掉旧状态：r = 0 时旧状态仍可经更新门留下。教科书先乘 r 再乘 U，PyTorch 先乘 U 再乘 r。", "It multiplies what the candidate hears of the past. It wipes nothing: with r = 0 the old state can still stay through the update gate. Textbooks multiply by r before U, PyTorch after it."),
+        r"\tilde{\mathbf{h}} = \tanh\big(W\mathbf{x} + \mathbf{b} + \mathbf{r}\odot(U\mathbf{h}_{-} + \mathbf{b}')\big)",
+        ("gru",),
     ),
 )  # fmt: skip
 

@@ -49,12 +49,15 @@ class Live:
         configs: the runs to train side by side, by name; often one.
         limit: the step limit to begin with.
         speed: to begin with, one of SPEEDS: a lesson that learns in a blink is better seen at its pace.
+        log: whether the loss begins with a logarithmic axis.
     """
 
-    def __init__(self, controls: Controls, configs: Mapping[str, Config], limit: int = LIMIT, speed: str = "full"):
+    def __init__(
+        self, controls: Controls, configs: Mapping[str, Config], limit: int = LIMIT, speed: str = "full", log: bool = False
+    ):  # fmt: skip
         self.controls, self.stem = controls, controls.stem
         controls.view("speed", speed, SPEEDS)
-        controls.view("log", False)
+        controls.view("log", log)
         controls.view("limit", limit, STEP_LIMITS)
         controls.view("did", "")  # what was changed on the way, for the address
         self.pictures: list[tuple[Any, Picture, str | None, str, dict[str, Callable]]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.config import SettingError
 from core.data.sequences import SERIES_LENGTHS
 from core.data.series import read_series
 from core.data.tables import COLUMNS, Repair, TableError
@@ -48,6 +49,15 @@ def read(controls: Controls, anew: bool, start: dict) -> None:
         return
     st.session_state[key] = series._replace(values=())
     controls.put(task="own", series=series.values, **start)
+
+
+def explain(error: ValueError) -> str:
+    """Why a config cannot be used: a series that is not there yet, or too short for the sequence length."""
+    if isinstance(error, SettingError) and error.field == "series":
+        return t(f"还没有自己的序列：先在上面上传一个 CSV（{SERIES_LENGTHS[0]}–{SERIES_LENGTHS[-1]} 个值）。", f"There is no series of yours yet: upload a CSV above ({SERIES_LENGTHS[0]}–{SERIES_LENGTHS[-1]} values).")  # fmt: skip
+    if isinstance(error, SettingError) and error.field == "length":
+        return t(f"序列太短：它的训练部分放不下这么长的一段，长度最多 {error.limits[-1]}。", f"The series is too short: its training part holds windows of at most {error.limits[-1]} steps.")  # fmt: skip
+    return t("这些设置不能用。", "These settings cannot be used.")
 
 
 def reason_in_words(error: TableError) -> str:

@@ -56,6 +56,7 @@ WORDS |= {
     "simple_rnn": ("RNN", "RNN"),
     "lstm": ("LSTM", "LSTM"),
     "gru": ("GRU", "GRU"),
+    "full_gru": ("门都能学的 GRU", "GRU, all learned"),
     "clip_none": ("不截断", "unclipped"),
     "clip_norm": ("按范数", "by norm"),
     "clip_value": ("按值", "by value"),
