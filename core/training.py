@@ -17,7 +17,17 @@ from torch import Tensor
 
 from core.config import Config, check, limits_of
 
-torch.set_num_threads(1)  # two threads gain nothing at these sizes and lose a lot when the other core is busy
+
+def on_one_core() -> None:
+    """Let this thread compute alone: two gain nothing at these sizes and lose a lot when the other core is busy.
+
+    Every thread has to say so for itself: what torch leaves to oneDNN, such as an LSTM, asks OpenMP, whose setting
+    belongs to the thread. Without it the first LSTM of a thread takes up to 200 ms, and each one five times as long.
+    """
+    torch.set_num_threads(1)
+
+
+on_one_core()
 
 DENSE_STEPS = 10  # so many of the first steps are evaluated, then ever fewer …
 SPARSEST = 64  # … but never less than one step in so many
@@ -106,6 +116,7 @@ class Run:
     """
 
     def __init__(self, config: Config, planned: Iterable[Intervention] = ()):
+        on_one_core()
         self.config = config
         self.generator = torch.Generator().manual_seed(config.seed)
         self.learner: Learner = config.build(self.generator)  # type: ignore[attr-defined]
@@ -127,6 +138,7 @@ class Run:
     def step(self, measure: bool = False) -> None:
         """Do exactly one update, evaluate where the step is due or `measure` asks, then make what is planned for it;
         nothing once the loss has diverged."""
+        on_one_core()
         if self.diverged:
             return
         began = time.thread_time()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.training import on_one_core
 from pages.ui import controls, share, turns
 from pages.ui.lessons import GROUPS, LESSONS, Lesson, find
 from pages.ui.text import LANGUAGE_KEY, LANGUAGES, speak, t
@@ -57,6 +58,7 @@ def run() -> None:
 
 def begin() -> st.Page:
     """Page settings, language, navigation and sidebar; returns the page that the address asks for."""
+    on_one_core()  # a run of a page is a thread of its own
     choose_language()
     controls.arrive()
     page = st.navigation(sections())

@@ -17,7 +17,7 @@ from typing import Any
 import streamlit as st
 
 from core.config import Config, Span
-from core.training import SNAPSHOT_BYTES, SNAPSHOTS, Intervention, Metric, Race, Run, Snapshot, replay
+from core.training import SNAPSHOT_BYTES, SNAPSHOTS, Intervention, Metric, Race, Run, Snapshot, on_one_core, replay
 from pages.ui import charts, pins, scene, share, take_home
 from pages.ui.address import decode_interventions, encode_interventions
 from pages.ui.controls import STARTED, Controls, key_of, note, put, settings
@@ -397,6 +397,7 @@ class Live:
 
     def _tick(self) -> None:
         """The fragment: draws, and while playing trains until a click, the limit or divergence ends it."""
+        on_one_core()  # a rerun of the fragment alone is a thread of its own
         frame, curves, pictures = Frame(self), Allowance(CURVES_SHARE), Allowance(PICTURES_SHARE)
         with curves.spent():
             self._draw_curves(frame)

@@ -3,9 +3,11 @@
 Everything is tried on a small learner of this file and on the first preset of every lesson in core/.
 """
 
+import ctypes
 import importlib
 import math
 import pickle
+import threading
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -514,3 +516,34 @@ def test_a_race_survives_pickling():
     copied.step()
     for name in race.runs:
         assert_equal(race.runs[name], copied.runs[name])
+
+
+def openmp() -> ctypes.CDLL:
+    """The OpenMP that torch runs on."""
+    try:
+        found = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "libgomp" in line}
+    except OSError:
+        found = set()
+    if not found:
+        pytest.skip("torch runs on no libgomp that can be asked")
+    return ctypes.CDLL(found.pop())
+
+
+@pytest.mark.parametrize("what", [lambda: Run(LineConfig()), lambda: RUN.step()], ids=["build", "step"])
+def test_a_thread_that_trains_computes_alone(what):
+    """OpenMP's setting belongs to each thread; torch's own belongs to the process and hides it."""
+    asked = openmp()
+    counts = []
+
+    def train():
+        asked.omp_set_num_threads(2)
+        what()
+        counts.append(asked.omp_get_max_threads())
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    assert counts == [1]
+
+
+RUN = Run(LineConfig())
