@@ -292,6 +292,10 @@ class Controls:
             field, st.pills, label, options=list(names), format_func=names.get, help=help, selection_mode="multi"
         )
 
+    def text(self, field: str, label: str, help: str | None = None, placeholder: str | None = None) -> str:
+        """A line to type."""
+        return self._widget(field, st.text_input, label, help=help, placeholder=placeholder)
+
     def toggle(self, field: str, label: str, help: str | None = None) -> bool:
         return self._widget(field, st.toggle, label, help=help)
 
