@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from joblib.parallel import get_active_backend
 SETTING = "SWEEP_BACKEND"  # of the environment: "loky", "dask:ADDRESS" or "ray:ADDRESS"
 WORKERS = 2  # processes of the embedded pool; each imports torch, 220 MB
 IDLE = 20.0  # seconds after which idle workers end
-NICENESS = 10  # of a worker: who trains on the page goes first, also where there is one core alone
+NICENESS = 8  # of a worker: who trains on a page keeps three quarters even of a single core
 PATIENCE = 15.0  # seconds without a sign of life of its viewer after which a sweep goes no further
 GRACE = 3.0  # seconds that a paused sweep may finish its experiments in while others wait
 BREAKDOWNS = 3  # times in a row that workers may die before anything is measured
@@ -89,16 +89,23 @@ class Sweep:
         experiment: a function of a task.
         tasks: in the order in which they are begun.
         sweeps: the line that it stands in; the server's, but for tests.
+        known: results from elsewhere.
     """
 
-    def __init__(self, experiment: Experiment, tasks: Iterable[Task], sweeps: Sweeps | None = None):
+    def __init__(
+        self,
+        experiment: Experiment,
+        tasks: Iterable[Task],
+        sweeps: Sweeps | None = None,
+        known: Mapping[Task, Any] | None = None,
+    ):
         self.experiment, self.tasks = experiment, tuple(dict.fromkeys(tasks))
         self.sweeps = SWEEPS if sweeps is None else sweeps
         self.failures: dict[Task, str] = {}  # what went wrong, for tasks that have no result
         self.error = ""  # why it cannot go on
         self.wanted = False
         self.seen = 0.0  # when its viewer last gave a sign of life, or paused it
-        self._results: dict[Task, Any] = {}
+        self._results: dict[Task, Any] = {task: known[task] for task in self.tasks if task in known} if known else {}
 
     @property
     def results(self) -> dict[Task, Any]:
@@ -175,6 +182,7 @@ class Sweeps:
         self._guard = threading.RLock()
         self._thread: threading.Thread | None = None
         self._pool = True  # whether the workers are processes of this one
+        self._hooked = self._closing = False  # whether this process can end at any time, and is about to
 
     # results
 
@@ -254,14 +262,29 @@ class Sweeps:
                 backend = self.backend or backend_of(os.environ.get(SETTING, ""))
                 self._pool = backend.name == "loky"
                 with connected(backend):
+                    self._prepare_to_close()
                     self._run(sweep)
             except Exception as error:  # a setting or a cluster that cannot be used
                 sweep.error = f"{type(error).__name__}: {error}"
 
+    def _prepare_to_close(self) -> None:
+        """See to it that the process can end while its workers are at something: their pool would wait for them.
+
+        The pool begins to wait in a hook of its own, which it sets when it starts; those set later come first.
+        """
+        if self._pool and not self._hooked:
+            Parallel()(delayed(os.getpid)() for _ in range(WORKERS))
+            threading._register_atexit(self._close)  # type: ignore[attr-defined]
+            self._hooked = True
+
+    def _close(self) -> None:
+        self._closing = True
+        get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
+
     def _run(self, sweep: Sweep) -> None:
         """Do what remains of a sweep. If workers die, what they were at is begun again."""
         broken = 0
-        while sweep.alive and not sweep.done:
+        while sweep.alive and not sweep.done and not self._closing:
             try:
                 for task, result, failure in outcomes(self._calls(sweep)):
                     broken = 0
@@ -270,13 +293,13 @@ class Sweeps:
                         self._keep(sweep.experiment, task, result)
             except Exception as error:
                 broken += 1
-                if sweep.alive and (not died(error) or broken == BREAKDOWNS):
+                if sweep.alive and not self._closing and (not died(error) or broken == BREAKDOWNS):
                     raise
 
     def _calls(self, sweep: Sweep) -> Iterator[Any]:
         """The experiments that are still to be done, as long as the viewer wants them; asked for one by one."""
         for task in sweep.remaining:
-            if not sweep.alive:
+            if not sweep.alive or self._closing:
                 return
             if task not in sweep.results:  # meanwhile somebody else may have it
                 yield delayed(attempt)(sweep.experiment, task)

@@ -431,7 +431,7 @@ RECURRENT = (
         ("网络此刻“记着”的东西。", "What the network has in mind right now."),
         ("循环网络从一步带到下一步的向量 $\\mathbf{h}_t$。它是过去输入的一个有损摘要：大小固定，每一步都被改写。“隐”是说训练数据里没有它。", "The vector $\\mathbf{h}_t$ that a recurrent network takes from one step to the next: a lossy summary of the past, of fixed size, rewritten at every step. It is called hidden because no data say what it should be."),
         r"\mathbf{h}_0 = \mathbf{0}, \qquad \mathbf{h}_t \in \mathbb{R}^{\text{hidden}}",
-        ("rnn", "lstm"),
+        ("rnn", "lstm", "memory"),
     ),
     Entry(
         "unrolling", "按时间展开", "unrolling over time",
@@ -466,7 +466,7 @@ RECURRENT = (
         ("现在的答案取决于很久以前的事。", "The answer now hangs on something long ago."),
         ("第 $t$ 步的输出依赖相隔很多步的输入。能否表示它是一回事，梯度下降能否学到它是另一回事：学习要靠传到远处的梯度。", "The output at step $t$ depends on an input many steps away. Being able to represent it is one thing, learning it by gradient descent another: that needs gradient at the distant step."),
         "",
-        ("rnn", "gradient_flow"),
+        ("rnn", "gradient_flow", "memory"),
     ),
     Entry(
         "vanishing_gradient", "梯度消失", "vanishing gradient",
@@ -515,7 +515,7 @@ RECURRENT = (
         ("阀门：开多大，由网络自己决定。", "Valves, and the network decides how far each is open."),
         ("用一个 0 到 1 之间的数逐个分量地乘以信号。它由输入和隐状态算出，每一步都不同；学到的是怎样算它，而不是它本身。", "Multiplying a signal, component by component, by numbers between 0 and 1 that are computed from the input and the hidden state, anew at each step. What is learned is how to compute them, not the numbers."),
         r"\mathbf{g} = \sigma(W\mathbf{x} + U\mathbf{h}_{-} + \mathbf{b}), \qquad \mathbf{g} \odot \mathbf{s}",
-        ("lstm", "gru"),
+        ("lstm", "gru", "memory"),
     ),
     Entry(
         "lstm", "长短期记忆网络", "long short-term memory",
@@ -564,7 +564,7 @@ RECURRENT = (
         ("先假定什么都值得记住。", "Assume at first that everything is worth keeping."),
         ("遗忘门偏置的初值。取 1 到 2 或更大，训练开始时门就几乎全开，误差能传回很远；取 0 时每步约减半。", "What the forget gate's bias begins with. With 1 to 2 or more the gate is nearly open when training starts, and errors reach far back; with 0 about half is lost at each step."),
         r"\sigma(0) = 0.5, \quad \sigma(1) \approx 0.73, \quad \sigma(4) \approx 0.98",
-        ("lstm", "gradient_flow"),
+        ("lstm", "gradient_flow", "memory"),
     ),
     Entry(
         "peephole", "窥视孔连接", "peephole connection",
@@ -600,6 +600,41 @@ RECURRENT = (
         ("乘在候选状态听见的过去上。它不抹掉旧状态：r = 0 时旧状态仍可经更新门留下。教科书先乘 r 再乘 U，PyTorch 先乘 U 再乘 r。", "It multiplies what the candidate hears of the past. It wipes nothing: with r = 0 the old state can still stay through the update gate. Textbooks multiply by r before U, PyTorch after it."),
         r"\tilde{\mathbf{h}} = \tanh\big(W\mathbf{x} + \mathbf{b} + \mathbf{r}\odot(U\mathbf{h}_{-} + \mathbf{b}')\big)",
         ("gru",),
+    ),
+    Entry(
+        "sweep", "扫描", "sweep",
+        ("把一格格设置都试一遍。", "Try every square of a grid of settings."),
+        ("对设置的每一种组合，用几个种子各训练一次，再看结果怎样随设置变化。它回答“学不学得会”，只在给定的步数和学习率之内。", "One training run for each combination of settings and each of several seeds, to see how the result depends on them. What it says about learning holds for the given number of updates and learning rate."),
+        "",
+        ("memory",),
+    ),
+    Entry(
+        "chance_level", "瞎猜水平", "chance level",
+        ("什么都不知道也能得的分。", "The score of somebody who knows nothing."),
+        ("最好的、却不看该记的东西的回答所得的分数：四个等概率符号是 25%，加法任务的均方误差是 1/6。结果要和它比，不是和 0 比。", "The score of the best answer that ignores what was to be remembered: 25% for four equally likely symbols, a mean squared error of 1/6 for the adding problem. Results are to be compared with it, not with 0."),
+        r"\operatorname{Var}(u_1 + u_2) = \tfrac{1}{12} + \tfrac{1}{12} = \tfrac{1}{6}",
+        ("memory",),
+    ),
+    Entry(
+        "delayed_recall", "延迟回忆", "delayed recall",
+        ("先看一眼，等一会儿，再问你看到了什么。", "Look once, wait, and then say what it was."),
+        ("序列的第一步给出一个符号，最后一步之后问它是哪一个。长度 $T$ 就是要跨过的延迟；中间的步可以是空的，也可以有干扰。", "The first step of a sequence shows a symbol, and after the last one the network is asked which. The length $T$ is the delay to be bridged; the steps between are empty or hold distractors."),
+        "",
+        ("memory",),
+    ),
+    Entry(
+        "adding_problem", "加法任务", "adding problem",
+        ("一长串数里标出两个，最后问它们的和。", "Two numbers of a long row are marked; at the end their sum is asked."),
+        ("每一步给一个 $U(0,1)$ 的数和一个标记，前后两半各标一个，最后一步之后回答两数之和（Hochreiter 和 Schmidhuber，1997）。既要记住数值，又要不理会其余的。", "Each step shows a number of $U(0,1)$ and a mark, one number in either half is marked, and after the last step their sum is asked (Hochreiter and Schmidhuber, 1997). Values must be kept and all others ignored."),
+        "",
+        ("memory",),
+    ),
+    Entry(
+        "distractor", "干扰符号", "distractor",
+        ("等的时候，旁边一直有人说话。", "While you wait somebody keeps talking."),
+        ("该记住的和被问到的之间出现的无关输入。没有干扰时，状态不受打扰，记住容易得多；有干扰时，要学会不让它进来。", "Input between what is to be remembered and the question that means nothing. In silence the state is left alone and remembering is much easier; among distractors a cell must learn to keep them out."),
+        "",
+        ("memory",),
     ),
 )  # fmt: skip
 

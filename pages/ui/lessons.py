@@ -47,6 +47,7 @@ LESSONS = (
     Lesson("gradient_flow", "recurrent", ":material/trending_down:", "梯度消失与爆炸", "Vanishing and exploding gradients", "梯度沿时间往回走，每一步乘一个矩阵：越乘越小，或越乘越大；门控给它修了一条路。", "Back through time, every step multiplies the gradient by a matrix: it fades, or it blows up. Gates build it a road.", ("backpropagation", "rnn")),
     Lesson("lstm", "recurrent", ":material/memory:", "长短期记忆网络", "Long short-term memory", "三道门管一条记忆：写入、保留、给出。每道门都可以掰开、关死，看少了它会怎样。", "Three gates guard one memory: write, keep, show. Hold any of them open or shut and see what it was good for.", ("rnn", "gradient_flow")),
     Lesson("gru", "recurrent", ":material/valve:", "门控循环单元", "Gated recurrent unit", "一道门决定旧的留多少、新的要多少，另一道门决定要不要听过去。", "One gate decides how much of the old stays and how much of the new comes in, another whether to listen to the past.", ("rnn", "lstm")),
+    Lesson("memory", "recurrent", ":material/timer:", "记忆竞赛", "The memory race", "隔多久还记得？三种循环单元、许多长度、几个种子，一条条线当场长出来。", "How long can it remember? Three recurrent cells, many lengths, several seeds: the lines grow before your eyes.", ("rnn", "lstm", "gru")),
     Lesson("seq2seq", "attention", ":material/swap_horiz:", "序列到序列", "Sequence to sequence", "边写边回头看：对齐图从一片灰云变成一条对角线。", "A decoder that looks back while it writes: its map sharpens from a cloud to a diagonal."),
     Lesson("self_attention", "attention", ":material/hub:", "多头与自注意力", "Self-attention", "同一个序列里，每个位置向所有位置提问；几个头同时问不同的事。", "Every position asks all positions of its own sequence; several heads ask for different things at once.", ("neuron",)),
 )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import streamlit as st
 
@@ -32,6 +32,7 @@ SLIDER_WIDTH = 172  # pixels; buttons and sliders stand in one row of a laptop's
 SPEEDS = ("1", "3", "10", "30", "100", "300", "1000", "full")  # steps per second
 FRAMES = 12  # per second, at most, at such a speed: of more steps several lie between two looks …
 PACED_SHARE = 0.1  # … and fewer when several viewers train
+LOOK = 0.25  # seconds between two looks at work beside, when nothing is trained here
 NEVER = "never"  # stops of its own accord at the limit alone
 GOAL = Span(0.0, 1e6, 0.01)  # of a measure at which it may stop
 SIGNS = {"higher": "≥", "neither": "≥", "lower": "≤"}
@@ -41,13 +42,39 @@ Picture = Callable[..., scene.Scene]
 Click = Callable[[Any], None]
 
 
+class Beside(Protocol):
+    """Work elsewhere, in other processes, that plays and pauses with the panel."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes of it, however long the panel plays."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether something comes of it even now that the panel may be paused."""
+        ...
+
+    def go_on(self) -> None:
+        """While the panel plays, again and again."""
+        ...
+
+    def pause(self) -> None:
+        """While the panel does not play, at every run of the page."""
+        ...
+
+    def draw(self) -> None:
+        """What has come of it; in place of what it drew before."""
+        ...
+
+
 class Live:
     """The training of one lesson: its race in this viewer's session, its pictures, its panel.
 
     Args:
         controls: the lesson's controls.
         configs: the runs to train side by side, by name; often one.
-        limit: the step limit to begin with.
+        limit: the step limit to begin with; of no meaning where the lesson's config has a `limit` of its own.
         speed: to begin with, one of SPEEDS: a lesson that learns in a blink is better seen at its pace.
         log: whether the loss begins with a logarithmic axis.
     """
@@ -58,12 +85,15 @@ class Live:
         self.controls, self.stem = controls, controls.stem
         controls.view("speed", speed, SPEEDS)
         controls.view("log", log)
-        controls.view("limit", limit, STEP_LIMITS)
+        self.own_limit = hasattr(controls.default_config, "limit")
+        if not self.own_limit:
+            controls.view("limit", limit, STEP_LIMITS)
         controls.view("did", "")  # what was changed on the way, for the address
         self.pictures: list[tuple[Any, Picture, str | None, str, dict[str, Callable]]] = []
         self.message = ""
         self.inside: Inside | None = None
         self.has_buttons = False
+        self.beside: Beside | None = None
         self._reconcile(dict(configs))
         names = (NEVER, *(metric.name for metric in self.race.groups[""]))
         if controls.view("stop", NEVER, names) not in names:  # of other metrics, before a setting was changed
@@ -201,6 +231,8 @@ class Live:
         frame.draw()
         if self.inside is not None:
             self.inside.draw()
+        if self.beside is not None:
+            self.beside.draw()
 
     def _draw_pictures(self) -> None:
         for picture in self.pictures:
@@ -252,7 +284,10 @@ class Live:
             self.buttons()
         share.button(self.controls, self)
         st.session_state[self._name("only_draw")] = True
-        st.fragment(self._tick, run_every=TICK if self.playing or self.filming else None)()
+        if self.beside is not None and not self.playing:
+            self.beside.pause()
+        moving = self.playing or self.filming or (self.beside is not None and self.beside.busy)
+        st.fragment(self._tick, run_every=TICK if moving else None)()
         self.inside = Inside.offered(self)
         pins.panel(self)
         self._scrubber()
@@ -276,7 +311,8 @@ class Live:
             st.button(t("重来", "Reset"), key=self._name("reset"), icon=":material/replay:", on_click=self._restart)
             with st.popover(t("更多", "More"), icon=":material/tune:"):
                 self.controls.number("seed", t("随机种子", "Seed"), help=t("初始权重和批次的抽取。", "Draws the initial weights and the batches."))  # fmt: skip
-                self.controls.number("limit", t("步数上限", "Step limit"), step=10_000)
+                if not self.own_limit:
+                    self.controls.number("limit", t("步数上限", "Step limit"), step=10_000)
                 self._stop_condition()
                 self.controls.toggle("log", t("损失用对数轴", "Logarithmic loss axis"))
                 st.button(
@@ -308,7 +344,7 @@ class Live:
     def _toggle(self) -> None:
         playing = not self.playing
         st.session_state[self._name("past_goal")] = self.reached()
-        if playing and self.race.steps >= self.limit:
+        if playing and self.race.steps >= self.limit and (self.beside is None or self.beside.over):
             st.session_state[self._name("extensions")] += 1
         st.session_state[self._name("playing")] = playing
         self._back_to_now()
@@ -408,11 +444,20 @@ class Live:
         if self.filming:
             self._show_film(frame)
         if not self.playing:
+            if self.beside is not None and not self.beside.busy:
+                st.rerun()  # what was at hand when it was paused has ended: nothing moves any more
             return
         race, began, steps_then = self.race, time.perf_counter(), self.race.steps
         paced = Allowance(PACED_SHARE)
         goal = (lambda race: False) if st.session_state.get(self._name("past_goal")) else self.reached
-        while race.steps < self.limit and not race.over:
+        while True:
+            training = race.steps < self.limit and not race.over and not goal(race)
+            if not self._goes_on_beside() and not training:
+                break
+            if not training:
+                self._rest(time.perf_counter() + LOOK)
+                self.beside.draw()
+                continue
             speed, made = self.controls.value("speed"), len(race.leader.interventions)
             steps = math.inf if speed == "full" else max(1, round(float(speed) / FRAMES))
             with TURNS.slice(alive=self._alive):
@@ -424,8 +469,6 @@ class Live:
                 st.session_state[self._name("rate")] = (race.steps - steps_then) / (now - began)
                 began, steps_then = now, race.steps
             self._alive()
-            if goal(race):
-                break
             if speed != "full":
                 if paced.due():
                     with paced.spent():
@@ -440,6 +483,13 @@ class Live:
                     self._draw_pictures()
         st.session_state[self._name("playing")] = False
         st.rerun()
+
+    def _goes_on_beside(self) -> bool:
+        """Let the work beside go on; whether more is to come of it."""
+        if self.beside is None:
+            return False
+        self.beside.go_on()
+        return not self.beside.over
 
     def _alive(self) -> None:
         """Touching the session lets a waiting click end this run."""
@@ -602,7 +652,7 @@ class Frame:
                 f":material/flag: 到了停止条件，第 **{race.steps}** 步；再按“播放”继续。",
                 f":material/flag: The stop condition is met at step **{race.steps}**; Play goes on.",
             )
-        if race.steps >= live.limit:
+        if race.steps >= live.limit and not live.playing:
             return t(
                 ":material/flag: 已到步数上限；再按“播放”继续。", ":material/flag: Step limit reached; Play goes on."
             )

@@ -232,26 +232,40 @@ def test_idle_workers_end(monkeypatch):
     until(lambda: not any(is_running(pid) for pid, _ in sweep.results.values()))
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_workers_do_not_outlive_the_server(how):
-    program = """
+PROGRAM = """
 import sys, time
 from core.sweep import Backend, Sweep, Sweeps
 from tests.experiments import Wait, process
-sweep = Sweep(process, [Wait(1), Wait(2), *(Wait(n, 4.0) for n in range(3, 9))], Sweeps(Backend("loky")))
-while True:
+sweep = Sweep(process, [Wait(1), Wait(2), *(Wait(n, {seconds}) for n in range(3, 9))], Sweeps(Backend("loky")))
+while len(sweep.results) < 2:
     sweep.go_on()
-    if len(sweep.results) > 1:
-        print(*{pid for pid, _ in sweep.results.values()}, flush=True)
     time.sleep(0.05)
+print(*{{pid for pid, _ in sweep.results.values()}}, flush=True)
+{then}
 """
-    server = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    pids = [int(pid) for pid in server.stdout.readline().split()]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_do_not_outlive_the_server(how):
+    server, pids = a_server(then="time.sleep(600)")
     server.send_signal(how)
     server.wait()
-    server.stdout.close()
     until(lambda: not any(map(is_running, pids)))
+
+
+def test_a_server_can_end_while_its_workers_are_at_something():
+    server, pids = a_server(then="sweep.go_on(); sys.exit(3)")
+    assert server.wait(LONG / 2) == 3
+    until(lambda: not any(map(is_running, pids)))
+
+
+def a_server(then: str) -> tuple[subprocess.Popen, list[int]]:
+    """A process with a sweep whose workers are at long experiments, and the workers."""
+    command = [sys.executable, "-c", PROGRAM.format(seconds=LONG, then=then)]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    with server.stdout:
+        return server, [int(pid) for pid in server.stdout.readline().split()]
 
 
 # backends

@@ -3,9 +3,12 @@
 import json
 import threading
 import time
+from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
+import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
@@ -193,6 +196,77 @@ def test_it_stops_where_it_is_told_to():
     race.step()
     assert not live.arrived(race, "Loss", 5.0), "what is measured at another step does not count"
     assert not live.arrived(race, "never", 0.0)
+
+
+class Elsewhere:
+    """Work beside a panel that is over after some looks."""
+
+    def __init__(self, looks):
+        self.looks, self.went_on, self.paused, self.drawn = looks, 0, 0, 0
+
+    @property
+    def over(self):
+        return self.went_on >= self.looks
+
+    busy = False
+
+    def go_on(self):
+        self.went_on += 1
+
+    def pause(self):
+        self.paused += 1
+
+    def draw(self):
+        self.drawn += 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitedConfig(GroupedConfig):
+    limit: int = 30
+    LIMITS: ClassVar = {"limit": range(1, 1000)}
+
+
+def page_with_work_beside():
+    import streamlit as st
+
+    from pages.ui.controls import Controls
+    from pages.ui.live import Live
+    from tests.pages.test_live import Elsewhere, LimitedConfig
+
+    controls = Controls("cnn", LimitedConfig())
+    panel = Live(controls, {"run": LimitedConfig()})
+    panel.beside = st.session_state.setdefault("elsewhere", Elsewhere(8))
+    panel.panel()
+
+
+def at_once(function, run_every=None):
+    """In place of a fragment with a timer, which tests have not: it goes on when it is drawn."""
+
+    def run():
+        if run_every:
+            del st.session_state["cnn_only_draw"]
+        function()
+
+    return run
+
+
+def test_work_beside_plays_and_pauses_with_the_panel(monkeypatch):
+    monkeypatch.setattr(live, "LOOK", 0.01)
+    monkeypatch.setattr(live.st, "fragment", at_once)
+    app = AppTest.from_function(page_with_work_beside, default_timeout=60).run()
+    assert not app.exception
+    elsewhere = app.session_state["elsewhere"]
+    assert (elsewhere.went_on, elsewhere.paused) == (0, 1) and elsewhere.drawn
+    app.button(key="cnn_play").click().run()
+    assert app.session_state["cnn_race"].steps == 30, "the lesson's own limit"
+    assert elsewhere.over and not app.session_state["cnn_playing"], "it plays on until both have ended"
+    assert elsewhere.paused > 1
+    elsewhere.looks += 5
+    app.button(key="cnn_play").click().run()
+    assert app.session_state["cnn_race"].steps == 30, "Play for the work beside trains no further here"
+    assert elsewhere.over
+    app.button(key="cnn_play").click().run()
+    assert app.session_state["cnn_race"].steps == 60, "where nothing is left beside, Play goes on past the limit"
 
 
 def test_pins_keep_no_groups():
