@@ -302,8 +302,10 @@ class Forecast(NamedTuple):
 
 
 @torch.no_grad()
-def forecast(config: RNNConfig, state: dict[str, Tensor], known: int, example: int = 0) -> Forecast:
-    """One step ahead all along, and from `known` on without a look at the data.
+def forecast(
+    config: RNNConfig, state: dict[str, Tensor], known: int, example: int = 0, back: int | None = None
+) -> Forecast:
+    """One step ahead all along, or from `back` values before `known`; and from `known` on without a look at the data.
 
     Every answer one step ahead reads the `length` values before it, as it was trained to. From `known` on a recurrent
     network goes on from its state, a time-delay network reads its own answers in the window.
@@ -311,7 +313,8 @@ def forecast(config: RNNConfig, state: dict[str, Tensor], known: int, example: i
     values = whole_series(config, example)
     known = min(max(known, config.length), len(values))
     model = model_of(config, state)
-    windows = values[:-1].unfold(0, config.length, 1).T[..., None].contiguous()  # (length, N − length, 1)
+    first = config.length if back is None else max(config.length, known - back)
+    windows = values[first - config.length : -1].unfold(0, config.length, 1).T[..., None].contiguous()
     one_ahead = last_answer(model, windows)
     run = values[known - config.length : known].tolist()
     outputs, state_now = model.cell(torch.tensor(run)[:, None, None])
@@ -319,7 +322,7 @@ def forecast(config: RNNConfig, state: dict[str, Tensor], known: int, example: i
         run.append(model.readout(outputs[-1]).item())
         recent = run[-1:] if state_now is not None else run[-config.length :]  # a state has the rest in it
         outputs, state_now = model.cell(torch.tensor(recent)[:, None, None], state_now)
-    return Forecast(values, known, one_ahead, config.length, torch.tensor(run[config.length :]))
+    return Forecast(values, known, one_ahead, first, torch.tensor(run[config.length :]))
 
 
 def last_answer(model: Readout, inputs: Tensor) -> Tensor:

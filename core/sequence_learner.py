@@ -33,7 +33,7 @@ from core.initialisation import draw, empty
 from core.optimizers import OPTIMIZERS, Optimizer
 from core.training import ACCURACY, LOSS, Metric, Scores
 
-MEASURED = 256  # training sequences that are measured, always the same ones
+MEASURED = 256  # training sequences that are measured at most, always the same ones
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
@@ -174,7 +174,9 @@ class SequenceLearner:
         """The training sequences that are measured: of a series only the last step, as of what is held out."""
         config = self.config
         if config.task in SERIES_TASKS:
-            return only_the_last(training_windows(config.task, config.length, config.series))
+            windows = only_the_last(training_windows(config.task, config.length, config.series))
+            stride = math.ceil(windows.inputs.shape[1] / MEASURED)  # of a long series some windows from all over it
+            return Sequences(windows.inputs[:, ::stride], windows.targets[:, ::stride])
         return draw_sequences(config.task, config.length, MEASURED, self.generator, config.distractors)
 
     def batch(self) -> Sequences:

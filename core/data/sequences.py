@@ -258,7 +258,7 @@ def raw_series(name: str, series: tuple[float, ...] = ()) -> tuple[float, ...]:
     return yearly_sunspots() if name == "sunspots" else series
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def training_windows(name: str, length: int, series: tuple[float, ...] = ()) -> Sequences:
     """All windows of the training part, whose targets are the same one step later; to be read and never written.
 

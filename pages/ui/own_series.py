@@ -20,7 +20,7 @@ def panel(controls: Controls, **start: object) -> None:
     st.file_uploader(
         t("上传 CSV：一行一个值，按时间顺序", "Upload a CSV: one value per row, in the order of time"), type=["csv", "tsv", "txt"],
         key=upload, on_change=read, args=(controls, True, start), max_upload_size=MEGABYTES,
-        help=t("文件不会离开这台服务器。后五分之一留作测试。", "The file stays on this server. Its last fifth is held out."),
+        help=t("文件不会离开这台服务器。后五分之一留作测试。长的序列不在链接里：打开链接的人要再上传一次。", "The file stays on this server. Its last fifth is held out. A long series is not part of a link: whoever opens it uploads it again."),
     )  # fmt: skip
     if isinstance(found, TableError):
         st.error(reason_in_words(found), icon=":material/error:")

@@ -41,6 +41,7 @@ COLUMNS = 6  # steps of an unrolled network
 MARK = "#c04a86"  # the one weight that is the same at every step
 LEFT, APART = 66, 84  # where the first step stands, and from one to the next
 HEIGHT = {"tdnn": 232, "rnn": 414}
+BACK = 120  # values before a forecast that are drawn
 FORECASTS = (*SERIES_TASKS, "sines")
 
 
@@ -377,10 +378,10 @@ def lines(
 def forecasts(configs: Mapping[str, RNNConfig], snapshots: Mapping[str, Snapshot], known: int, example: int) -> Scene:
     """Both networks' forecasts ahead of the data."""
     config = next(iter(configs.values()))
-    made = {name: forecast(each, snapshots[name].state, known, example) for name, each in configs.items()}
+    made = {name: forecast(each, snapshots[name].state, known, example, BACK) for name, each in configs.items()}
     first = next(iter(made.values()))
     mean, deviation = standard_of(config.task, config.series) if config.task in SERIES_TASKS else (0.0, 1.0)
-    start = max(0, first.known - 120)
+    start = max(0, first.known - BACK)
     figure = ahead_of_data(
         first.values * deviation + mean, first.known,
         {term(name): (each.first, finite(each.one_ahead) * deviation + mean, finite(each.ahead) * deviation + mean) for name, each in made.items()},

@@ -224,6 +224,9 @@ def test_a_forecast_one_step_ahead_is_the_held_out_answer(network):
     assert torch.equal(made.values, values) and made.first == 9 and len(made.one_ahead) == 300
     error = (made.one_ahead[cut - 9 :] - values[cut:]).square().mean().item()
     assert error == pytest.approx(run.learner.evaluate()["test"]["Loss"], rel=1e-4)
+    later = forecast(config, run.snapshot().state, cut, back=50)
+    assert later.first == cut - 50 and torch.equal(later.ahead, made.ahead)
+    torch.testing.assert_close(later.one_ahead, made.one_ahead[cut - 50 - 9 :])
     train = (made.one_ahead[: cut - 9] - values[9:cut]).square().mean().item()
     assert train == pytest.approx(run.learner.evaluate()["train"]["Loss"], rel=1e-4)
 

@@ -170,3 +170,12 @@ def test_every_length_that_is_allowed_can_be_trained(task):
 def test_the_shared_config_has_no_cell():
     with pytest.raises(NotImplementedError):
         Run(SequenceConfig())
+
+
+def test_of_a_long_series_windows_from_all_over_it_are_measured():
+    series = tuple(math.sin(0.7 * step) + 0.01 * step for step in range(2000))
+    measured = Run(TheirsConfig(task="own", length=6, hidden=5, series=series)).learner.train_sequences
+    assert 200 < measured.inputs.shape[1] <= 256
+    assert measured.inputs[0, 0, 0] < -1.5 and measured.inputs[0, -1, 0] > 1.5  # it rises
+    short = Run(config_of("sunspots")).learner.train_sequences
+    assert short.inputs.shape[1] == 309 - 62 - 6
