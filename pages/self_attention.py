@@ -36,11 +36,6 @@ def explain_tokens(error: TokensError) -> str:
     return t("括号不配对。", "The brackets are not balanced.")
 
 
-def write() -> None:
-    """The callback of the field: what is written goes into the link."""
-    controls.put(tokens="".join(st.session_state["self_attention_written"].split()))
-
-
 def look_at(clicked: object) -> None:
     """A click on a small map chooses its head, one on a row of the large map its position."""
     if isinstance(clicked, str):
@@ -132,9 +127,8 @@ with picture:
     with second:
         controls.slider("place", t("看哪个位置", "Position to watch"))
     with third:
-        tokens, shown = pictures.example(config, number - 1), controls.value("tokens")
-        st.session_state["self_attention_written"] = shown
-        st.text_input(t("或写一个自己的序列", "Or a sequence of your own"), key="self_attention_written", placeholder=pictures.written(config, tokens), on_change=write)  # fmt: skip
+        tokens = pictures.example(config, number - 1)
+        shown = controls.text("tokens", t("或写一个自己的序列", "Or a sequence of your own"), placeholder=pictures.written(config, tokens))  # fmt: skip
         if shown:
             try:
                 tokens = tokens_from(config, shown)

@@ -154,7 +154,7 @@ def test_a_sequence_that_the_task_does_not_have_is_explained(task, text, problem
 
 def test_an_own_sequence_is_looked_at_and_goes_into_the_address():
     app = open_page("self_attention", "en", self_attention_length="6", self_attention_task="reverse")
-    app.text_input(key="self_attention_written").set_value("01 23 45").run()
+    app.text_input(key="self_attention_tokens").set_value("012345").run()
     assert not app.exception and not app.warning
     assert app.query_params["self_attention_tokens"] in ("012345", ["012345"])
 
