@@ -86,15 +86,38 @@ def examples(config: LSTMConfig) -> int:
     return min(EXAMPLES, sequences_of(config).inputs.shape[1])
 
 
+Weights = tuple[bytes, tuple[tuple[str, tuple[int, ...]], ...]]  # a state dict that a cache can find again
+
+
+def packed(state: dict[str, Tensor]) -> Weights:
+    values = b"".join(value.contiguous().numpy().tobytes() for value in state.values())
+    return values, tuple((name, tuple(value.shape)) for name, value in state.items())
+
+
+def unpacked(weights: Weights) -> dict[str, Tensor]:
+    flat, state, begin = torch.frombuffer(bytearray(weights[0]), dtype=torch.float32), {}, 0
+    for name, shape in weights[1]:
+        size = math.prod(shape)
+        state[name] = flat[begin : begin + size].view(shape)
+        begin += size
+    return state
+
+
 def seen(config: LSTMConfig, state: dict[str, Tensor], look: Look) -> Seen:
-    model = model_of(clamped(config, look.clamp), state)
+    """The sequence that is looked at; to be read and never written."""
+    return seen_by(config, look.example, look.clamp, packed(state))
+
+
+@lru_cache(maxsize=32)
+def seen_by(config: LSTMConfig, example: int, clamp: str, weights: Weights) -> Seen:
+    model = model_of(clamped(config, clamp), unpacked(weights))
     sequences = sequences_of(config)
-    x = sequences.inputs[:, look.example : look.example + 1]
+    x = sequences.inputs[:, example : example + 1]
     cell: LSTM = model.cell  # type: ignore[assignment]
     steps = cell.trace(x)
     with torch.no_grad():
         answer = model.readout(steps.hidden[-1, 0])
-    target = sequences.targets[-1, look.example] if task_of(config.task).every_step else sequences.targets[look.example]
+    target = sequences.targets[-1, example] if task_of(config.task).every_step else sequences.targets[example]
     return Seen(cell, x, steps, answer, target)
 
 
@@ -380,20 +403,13 @@ def answer_words(config: LSTMConfig, shown: Seen) -> str:
 
 
 @lru_cache(maxsize=64)
-def scores_of(config: LSTMConfig, weights: bytes, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> dict[str, dict[str, float]]:  # fmt: skip
-    """`clamped_scores` of weights that can be looked up again."""
-    flat, state, begin = torch.frombuffer(bytearray(weights), dtype=torch.float32), {}, 0
-    for name, shape in shapes:
-        size = math.prod(shape)
-        state[name] = flat[begin : begin + size].view(shape)
-        begin += size
-    return clamped_scores(config, state)
+def scores_by(config: LSTMConfig, weights: Weights) -> dict[str, dict[str, float]]:
+    return clamped_scores(config, unpacked(weights))
 
 
 def measured(config: LSTMConfig, state: dict[str, Tensor]) -> dict[str, dict[str, float]]:
-    """Every metric on held-out data for each of CLAMPS."""
-    weights = b"".join(value.contiguous().numpy().tobytes() for value in state.values())
-    return scores_of(config, weights, tuple((name, tuple(value.shape)) for name, value in state.items()))
+    """`clamped_scores`, measured once for equal weights."""
+    return scores_by(config, packed(state))
 
 
 BAR_LEFT, BAR_WIDTH, ROW = 98, 138, 36  # of the bars
