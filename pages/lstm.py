@@ -128,7 +128,7 @@ with place:
 live = Live(controls, race(config))
 config = live.race.leader.config
 look = pictures.Look(example - 1, at - 1, unit - 1, controls.value("clamp"), controls.value("part"))
-with formula, st.container(horizontal=True, gap="large"):
+with formula, st.container(horizontal=True, gap="medium"):
     for line in pictures.formulas(config, None if live.playing else live.snapshot().state, look):
         st.latex(line, width="content")
 with diagram:

@@ -312,6 +312,7 @@ def input_words(config: LSTMConfig, shown: Seen, look: Look) -> str:
 
 LEFT, RIGHT = 92, 12  # of the maps
 STRIP, GAP = 54, 11  # height of a map, and between two
+FULL_COLOUR = 8.0  # a state that grows past it is drawn no darker
 
 
 def over_time(config: LSTMConfig, snapshot: Snapshot, look: Look) -> Scene:
@@ -328,7 +329,7 @@ def over_time(config: LSTMConfig, snapshot: Snapshot, look: Look) -> Scene:
         values = getattr(shown.steps, name)[:, 0].T
         strip_name(drawn, LETTERS[name], names()[name], top)
         gate = name in LSTM_GATES
-        high = 1.0 if gate else max(1.0, finite(values.abs().nan_to_num(0.0, HUGE).max().item()))
+        high = 1.0 if gate else min(FULL_COLOUR, max(1.0, finite(values.abs().nan_to_num(0.0, HUGE).max().item())))
         drawn.map(
             name, values.clamp(-LARGEST, LARGEST), LEFT, top, width, STRIP, half=True, scale="sequential" if gate else "diverging", high=high, pick=True,
             label=t(f"{names()[name]}：点一格来看", f"{names()[name]}: click a cell to look at it"),
