@@ -466,7 +466,7 @@ RECURRENT = (
         ("现在的答案取决于很久以前的事。", "The answer now hangs on something long ago."),
         ("第 $t$ 步的输出依赖相隔很多步的输入。能否表示它是一回事，梯度下降能否学到它是另一回事：学习要靠传到远处的梯度。", "The output at step $t$ depends on an input many steps away. Being able to represent it is one thing, learning it by gradient descent another: that needs gradient at the distant step."),
         "",
-        ("rnn", "gradient_flow", "memory"),
+        ("rnn", "gradient_flow", "memory", "lstm"),
     ),
     Entry(
         "vanishing_gradient", "梯度消失", "vanishing gradient",
