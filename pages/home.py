@@ -7,7 +7,7 @@ from core.data.pictures import picture
 from pages.ui import frame, predict, scene
 from pages.ui.controls import Controls
 from pages.ui.course_map import draw_map
-from pages.ui.lessons import GROUPS, LESSONS
+from pages.ui.lessons import GROUPS, LESSONS, find
 from pages.ui.text import t
 
 SIDE = 72  # pixels of the photo
@@ -49,7 +49,9 @@ with side:
     names = {code: t(*words) for code, words in SHOWN.items()}
     controls.limits["hidden"] = tuple(SHOWN)
     kernel = controls.choice("hidden", t("卷积核", "Kernel"), names)
-    st.page_link(frame.page_of(LESSONS[0]), label=t("在课程中打开", "Open the lesson"), icon=":material/arrow_forward:")
+    st.page_link(
+        frame.page_of(find("convolution")), label=t("在课程中打开", "Open the lesson"), icon=":material/arrow_forward:"
+    )
 with picture_place:
     scene.show(draw_convolution(kernel, size), key="home_convolution")
 

@@ -23,9 +23,8 @@ def draw_map(done: dict[str, float] | None = None) -> Scene:
     for i, row in enumerate(rows):
         figure.text(t(*GROUPS[row[0].group]), 2, 16 + i * (TALL + GAP_Y), size=14, ink="muted")
     for lesson in LESSONS:
-        for needed in lesson.builds_on:
-            if needed in places:
-                arrow(figure, places[needed], places[lesson.stem])
+        for needed in directly(lesson):
+            arrow(figure, places[needed], places[lesson.stem])
     for lesson in LESSONS:
         box(figure, lesson, *places[lesson.stem], share=(done or {}).get(lesson.stem, 0.0))
     chain = "；" if language() == "zh" else "; "
@@ -38,6 +37,18 @@ def draw_map(done: dict[str, float] | None = None) -> Scene:
         if lesson.builds_on
     )
     return Scene((figure,), t(f"课程地图：{words}。", f"Course map: {words}."))
+
+
+def directly(lesson: Lesson) -> list[str]:
+    """What a lesson builds on, without what one of these builds on in turn: fewer arrows say the same."""
+    needed = {stem for stem in lesson.builds_on if stem in {other.stem for other in LESSONS}}
+    return [stem for stem in lesson.builds_on if stem in needed and not any(stem in below(other) for other in needed)]
+
+
+def below(stem: str) -> set[str]:
+    """All that a lesson builds on, directly or not."""
+    direct = {needed for lesson in LESSONS if lesson.stem == stem for needed in lesson.builds_on}
+    return direct.union(*map(below, direct))
 
 
 def needed_titles(lesson: Lesson) -> list[str]:
@@ -60,6 +71,7 @@ def arrow(figure: Figure, start: tuple[float, float], end: tuple[float, float]) 
 
 
 def box(figure: Figure, lesson: Lesson, x: float, y: float, share: float) -> None:
+    figure.rect(x, y, BOX, TALL, ink="none", fill="background", stroke=0, round=9)  # arrows pass behind it
     if share > 0:
         figure.rect(x, y + TALL - 5, BOX * share, 5, ink="none", fill="primary", round=2)
     lines = wrap(lesson.title)

@@ -38,6 +38,8 @@ STYLE = """
 [data-testid="stSliderThumbValue"], button[data-selected="true"],
 button[kind="tertiary"]:is(:hover, :active, [aria-expanded="true"]) {color: light-dark(#0b63ad, #7db8ec) !important;}
 [data-testid="stWidgetLabel"][disabled] {color: light-dark(#5c666f, #9aa5af) !important;}
+[data-testid="stSidebarNavLink"] * {white-space: normal !important; overflow: visible; line-height: 1.25;}
+[data-testid="stPageLink"] [data-testid="stMarkdownContainer"] p {white-space: normal;}
 [class*="_numbers"] > [data-testid="stElementContainer"] {flex: 1 1 0 !important; min-width: 6.6rem;}
 [class*="st-key-entry_"] {border-top: 1px solid light-dark(#ccd5de, #3a4652); padding-top: .9rem;}
 @media (max-width: 640px) {.block-container {padding-left: .9rem; padding-right: .9rem;}
@@ -61,7 +63,7 @@ def begin() -> st.Page:
     on_one_core()  # a run of a page is a thread of its own
     choose_language()
     controls.arrive()
-    page = st.navigation(sections())
+    page = st.navigation(sections(), expanded=True)
     st.set_page_config(
         page_title=f"{page.title} · {t('拖动着学深度学习', 'Deep learning by moving it')}",
         page_icon=str(ICON),
