@@ -35,8 +35,8 @@ GREEDY = Metric("Greedy return", better="higher")  # expected sum of rewards of 
 VALUE_ERROR = Metric("Value error")  # root mean square over the states that can be reached
 CHANGE = Metric("Largest change", log=True)  # of a value in the latest sweep
 LATEST = Metric("Latest return", better="higher", group="Latest return")
-LENGTH = Metric("Episode length", group="Episode length")
-EXPLORATION = Metric("Exploration rate", group="Exploration rate")
+LENGTH = Metric("Episode length", better="neither", group="Episode length")
+EXPLORATION = Metric("Exploration rate", better="neither", group="Exploration rate")
 
 SIDES = range(2, 13)  # rows and columns
 SMOOTHED = 50  # episodes that the return is a mean of
@@ -50,6 +50,7 @@ HIDDEN, BATCH, MEMORY, TARGET_EVERY = 48, 32, 5000, 100  # of DQN: units, transi
 # ---- the map ---------------------------------------------------------------------------------------------------------
 
 FREE, START, GOAL, HOLE, CLIFF, WALL = "_SGHCW"
+KINDS = {"free": FREE, "wall": WALL, "start": START, "goal": GOAL, "hole": HOLE, "cliff": CLIFF}
 SOURCES, TARGETS = "ABDE", "abde"  # teleports: from the capital to the small letter
 SPELLINGS = {".": FREE, "F": FREE, "#": WALL, " ": FREE}  # other spellings, gymnasium's among them
 DEFAULT_REWARDS = {GOAL: 1.0, HOLE: 0.0, CLIFF: -100.0}  # on arriving there; on all others the reward of a step
@@ -140,6 +141,14 @@ def painted(text: str, state: int, letter: str, reward: float | None = None) -> 
             cells[partner] = Cell(FREE)
     cells[state] = Cell(letter, reward)
     return layout._replace(cells=tuple(cells)).text
+
+
+def edited(text: str, state: int, kind: str, reward: float | None = None) -> str:
+    """The map with one of KINDS in a cell, free, goal, hole and cliff with their own reward; there is one start."""
+    if kind == "start":
+        for other in read_map(text).at(START):
+            text = painted(text, other, FREE)
+    return painted(text, state, KINDS[kind], None if kind in ("wall", "start") else reward)
 
 
 def linked(text: str, source: int, target: int, reward: float | None = None) -> str:

@@ -25,6 +25,7 @@ SETTINGS, DEFAULTS, NOTES, VISITING, NOTE_PLACE = "settings", "setting_defaults"
 HIDE, LOCK, PRESENT = "hide", "lock", "present"  # names in the address, and in the session: they hold for the visit
 OWN = "own_parameters"  # name → value of what the address of the page at hand says beside settings
 DRAWN = "drawn"  # name → label of what this run has drawn, hidden controls included
+LATE = "late"  # {key: value} of controls that are to move before the next run draws them
 STARTED = "started"  # stem → {key: value} that the run began with, where the control has moved on since
 WORDED = "worded"  # (stem, language) → {field: (label, how a value is worded)} of what was drawn in this visit
 PRESETS = "presets"  # the name by which a teacher's link hides or locks the row of presets
@@ -200,6 +201,7 @@ class Controls:
     """The controls of one lesson: a field of its config, one key, one widget."""
 
     def __init__(self, stem: str, defaults: Config):
+        put(st.session_state.pop(LATE, {}))
         self.stem, self.default_config, self.settings = stem, defaults, settings()
         self.restricted = {*st.session_state.get(HIDE, ()), *st.session_state.get(LOCK, ())}
         self.limits = limits_of(type(defaults))

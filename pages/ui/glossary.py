@@ -774,11 +774,99 @@ ATTENTION = (
     ),
 )  # fmt: skip
 
+REINFORCEMENT = (
+    Entry(
+        "policy", "策略", "policy",
+        ("在什么情况下做什么。", "What to do in which situation."),
+        ("每个状态下各动作的概率 $\\pi(a|s)$；确定的策略总取同一个动作。它只看状态，不记得怎么来的。", "The probability of each action in each state, $\\pi(a|s)$; a deterministic one always takes the same. It reads the state alone, not how one came there."),
+        r"\pi(a\,|\,s), \qquad \sum_a \pi(a\,|\,s) = 1",
+        ("gridworld",),
+    ),
+    Entry(
+        "episode", "回合", "episode",
+        ("从起点走到头的一趟。", "One trip from the start to the end."),
+        ("从起始状态到终止状态的一串状态、动作和奖励。走到步数上限而被打断的不算终止：它的最后一个状态仍有值。", "The states, actions and rewards from a starting state to a terminal one. To be broken off at the step limit is no termination: the last state still has a value."),
+        r"s_0, a_0, r_1, s_1, a_1, r_2, \dots, s_T",
+        ("gridworld",),
+    ),
+    Entry(
+        "return", "回报", "return",
+        ("从现在起一共能拿多少分。", "How much one collects from now on."),
+        ("从某一步起奖励的折扣和 $G_t$。奖励是一步的，回报是一路的：要最大化的是后者的期望。曲线上的是整个回合不打折的和。", "The discounted sum $G_t$ of the rewards from a step on. A reward is of one step, the return of the whole way, and its expectation is what is maximised. The curves show undiscounted sums of whole episodes."),
+        r"G_t = r_{t+1} + \gamma\, r_{t+2} + \gamma^2 r_{t+3} + \cdots",
+        ("gridworld",),
+    ),
+    Entry(
+        "discount", "折扣率", "discount",
+        ("晚来的奖励打几折。", "How much less a later reward is worth."),
+        ("每晚一步，奖励乘一次 $\\gamma$，$0 \\le \\gamma \\le 1$。$\\gamma=0$ 只看下一步；$\\gamma=1$ 不打折，回合必须能结束，否则回报没有上限。", "A reward is multiplied by $\\gamma$ for each step that it is later, $0 \\le \\gamma \\le 1$. $\\gamma=0$ sees the next step alone; with $\\gamma=1$ episodes must be able to end, or returns have no bound."),
+        r"G_t = \sum_{k \ge 0} \gamma^k\, r_{t+k+1}",
+        ("gridworld",),
+    ),
+    Entry(
+        "value_function", "值函数", "value function",
+        ("站在这里有多好。", "How good it is to be here."),
+        ("从一个状态出发、照某个策略走的期望回报 $V^\\pi(s)$；动作值 $Q^\\pi(s,a)$ 先取动作 $a$。它属于策略：策略变了，值也变。", "The expected return from a state on under a policy, $V^\\pi(s)$; an action value $Q^\\pi(s,a)$ takes the action $a$ first. It belongs to the policy: another policy, other values."),
+        r"V^\pi(s) = \mathbb{E}_\pi[\,G_t \mid s_t = s\,]",
+        ("gridworld",),
+    ),
+    Entry(
+        "bellman_equation", "贝尔曼方程", "Bellman equation",
+        ("这里的值由下一步的值算出来。", "The value here follows from the values one step on."),
+        ("值函数在相邻状态之间的关系。对最优值取最大，对一个策略的值取平均。值迭代把它当作赋值，一遍遍地做。", "How the values of neighbouring states hang together: a maximum for the optimal values, a mean for those of a policy. Value iteration carries it out as an assignment, sweep after sweep."),
+        r"V^*(s) = \max_a \sum_{s'} p(s' \mid s, a)\,\big[\,r + \gamma V^*(s')\,\big]",
+        ("gridworld",),
+    ),
+    Entry(
+        "temporal_difference", "时序差分", "temporal difference",
+        ("走一步，看看原来估计差多少。", "Take one step and see how far off the estimate was."),
+        ("误差 $\\delta$：走一步后的估计减走之前的估计。目标里用了自己的估计（自举），所以不必等回合结束，但一开始有偏。", "The error $\\delta$: the estimate after one step minus the one before. Its target contains an estimate of its own (bootstrapping), so it need not wait for the end, but is biased at first."),
+        r"\delta = r + \gamma\, Q(s', a') - Q(s, a), \qquad Q(s, a) \leftarrow Q(s, a) + \alpha\,\delta",
+        ("gridworld",),
+    ),
+    Entry(
+        "on_policy", "同策略", "on-policy",
+        ("学的就是自己正在做的。", "It learns about what it does itself."),
+        ("评估的策略就是产生数据的策略，探索也算在内。SARSA 是：目标里的 $a'$ 是真正要走的动作。", "The policy that is evaluated is the one that makes the data, exploration included. SARSA is: the $a'$ of its target is the action that is taken."),
+        r"r + \gamma\, Q(s', a'), \quad a' \sim \pi(\cdot \mid s')",
+        ("gridworld",),
+    ),
+    Entry(
+        "off_policy", "异策略", "off-policy",
+        ("一边乱试，一边学最好的做法。", "It tries things out, and learns about the best."),
+        ("评估的策略和产生数据的策略不同。Q 学习是：目标取最好的动作，不管接下来真的走哪个；旧数据也能用。", "The policy that is evaluated differs from the one that makes the data. Q-learning is: its target takes the best action, whatever is done next, so old data serve as well."),
+        r"r + \gamma \max_{a'} Q(s', a')",
+        ("gridworld",),
+    ),
+    Entry(
+        "exploration_rate", "探索率", "exploration rate",
+        ("有多少时候随便试。", "How often one just tries something."),
+        ("$\\varepsilon$-贪心策略以概率 $\\varepsilon$ 在所有动作里随机取一个（也可能取到最好的），否则取当前最好的。", "An $\\varepsilon$-greedy policy takes any of the actions with probability $\\varepsilon$ (the best among them), otherwise the one that is best so far."),
+        r"\pi(a \mid s) = \frac{\varepsilon}{|A|} + (1-\varepsilon)\,[\,a = \arg\max Q(s,\cdot)\,]",
+        ("gridworld",),
+    ),
+    Entry(
+        "experience_replay", "经验回放", "experience replay",
+        ("把走过的路记下来，反复拿来学。", "Keep what happened, and learn from it again and again."),
+        ("存下走过的步，每次随机抽一批来更新网络：一步可用多次，批里的步也不那么相关。只有异策略的方法能这样用旧步。", "Steps are stored, and random batches of them update the network: each serves many times, and those of a batch are less alike. Old steps suit off-policy methods only."),
+        "",
+        ("gridworld",),
+    ),
+    Entry(
+        "target_network", "目标网络", "target network",
+        ("先把靶子定住，再去瞄准。", "Hold the target still while aiming at it."),
+        ("算目标用的网络副本，隔若干次更新才抄一次。目标若每步都跟着网络变，更新会追着自己跑。", "A copy of the network that computes the targets and is renewed only every so many updates. If targets moved with every update, the network would chase itself."),
+        r"r + \gamma \max_{a'} Q^-(s', a')",
+        ("gridworld",),
+    ),
+)  # fmt: skip
+
 BY_GROUP = {
     "foundations": FOUNDATIONS,
     "convolution": CONVOLUTION,
     "recurrent": RECURRENT,
     "attention": ATTENTION,
+    "reinforcement": REINFORCEMENT,
 }  # the groups of the registry
 ENTRIES = tuple(entry for entries in BY_GROUP.values() for entry in entries)
 BY_NAME = {entry.name: entry for entry in ENTRIES}

@@ -15,12 +15,13 @@ from functools import partial
 from typing import Any, Protocol
 
 import streamlit as st
+from streamlit.errors import StreamlitWidgetAlreadyInstantiatedError
 
 from core.config import Config, Span
 from core.training import SNAPSHOT_BYTES, SNAPSHOTS, Intervention, Metric, Race, Run, Snapshot, on_one_core, replay
 from pages.ui import charts, pins, scene, share, take_home
 from pages.ui.address import decode_interventions, encode_interventions
-from pages.ui.controls import STARTED, Controls, key_of, note, put, settings
+from pages.ui.controls import LATE, STARTED, Controls, key_of, note, put, settings
 from pages.ui.text import language, t, term
 from pages.ui.turns import TICK, TURNS
 
@@ -181,8 +182,13 @@ class Live:
         made = {change.name: change.value for change in leader.interventions}
         seen = {name: made.get(name, began[key_of(self.stem, name)]) for name in self._adjusted()}
         now = {key_of(self.stem, name): value for name, value in seen.items()} | {self._name("did"): self._changes()}
-        put({name: value for name, value in now.items() if value != settings()[name]})
+        late = {name: value for name, value in now.items() if value != settings()[name]}
         st.session_state[self._name("seen")] = seen
+        try:
+            put(late)
+        except StreamlitWidgetAlreadyInstantiatedError:  # a slider that stands above the panel
+            st.session_state[LATE] = late
+            st.rerun()
         if leader.planned and not self.race.steps and not self.message:
             steps = ", ".join(str(step) for step in dict.fromkeys(change.step for change in leader.planned))
             self.message = t(f"途中的改动会重做，在第 {steps} 步。", f"What was changed on the way will be changed again at step {steps}.")  # fmt: skip
@@ -359,6 +365,7 @@ class Live:
         if self.race.steps >= self.limit:
             st.session_state[self._name("extensions")] += 1
         self.race.step(measure=True)  # a single step is looked at
+        self._follow()
 
     def _restart(self) -> None:
         """From the start. A link's changes are made again, unless the viewer has changed something else on the way."""
@@ -589,7 +596,8 @@ class Frame:
         if len(values) > 1:
             word = t("最大：", "largest: ") if metric.better == "neither" else t("领先：", "best: ")
             return charts.number(known[best], metric), word + self.names[best]
-        train = self._value(self.live.race.runs[best], "train", metric)
+        scores = self.live.race.runs[best].history[-1].scores
+        train = scores.get("train", {}).get(metric.name) if metric.name in scores.get("test", {}) else None
         return charts.number(
             known[best], metric
         ), None if train is None else f"{self.words.train} {charts.number(train, metric)}"
