@@ -230,18 +230,35 @@ class Change(NamedTuple):
     after: float  # before − learning rate · gradient
 
 
+def gradients_by_hand(network: Network, x: Tensor, target: Tensor) -> dict[str, float]:
+    """∂/∂parameter of the mean total error over samples x (B, 2) or (2,), by the chain rule."""
+    nodes = forward_backward(network, x, target).nodes
+    return {name: nodes[name].gradient.mean().item() for name in network.parameters}
+
+
+def gradients_by_autograd(network: Network, x: Tensor, target: Tensor) -> dict[str, float]:
+    """The same by torch's automatic differentiation."""
+    leaves = {name: value.detach().clone().requires_grad_() for name, value in network.parameters.items()}
+    with torch.enable_grad():
+        loss = total_error(network._replace(parameters=leaves), x, target).mean()
+    found = torch.autograd.grad(loss, list(leaves.values()))
+    return {name: gradient.item() for name, gradient in zip(leaves, found, strict=True)}
+
+
 def updates(
-    network: Network, x: Tensor, target: Tensor, learning_rate: float, train_biases: bool = True
-) -> dict[str, Change]:
+    network: Network, x: Tensor, target: Tensor, learning_rate: float, train_biases: bool = True,
+    backward: str = "by_hand",
+) -> dict[str, Change]:  # fmt: skip
     """What one step of gradient descent on samples x (B, 2) or (2,) makes of every parameter.
 
     Args:
         train_biases: without it the biases stay, as in Mazur's example.
+        backward: "by_hand" or "autograd".
     """
-    nodes = forward_backward(network, x, target).nodes
+    gradients = (gradients_by_autograd if backward == "autograd" else gradients_by_hand)(network, x, target)
     found = {}
     for name, value in network.parameters.items():
-        gradient = nodes[name].gradient.mean().item()
+        gradient = gradients[name]
         kept = name.startswith("b") and not train_biases
         before = value.item()
         found[name] = Change(before, gradient, before if kept else before - learning_rate * gradient)
@@ -276,6 +293,7 @@ class BackpropagationConfig(Config):
     activation: str = "sigmoid"
     train_biases: bool = False
     learning_rate: float = 0.5
+    backward: str = "by_hand"  # or "autograd", for reading and checking: the same curve
 
     LIMITS: ClassVar[dict[str, Limits]] = {
         "network": NETWORKS,
@@ -288,10 +306,15 @@ class BackpropagationConfig(Config):
         "target_2": Span(-1.0, 1.0, 0.01),
         "activation": ACTIVATIONS_WITH_SLOPE,
         "learning_rate": Span(0.0, 100.0, 0.1),
+        "backward": ("by_hand", "autograd"),
     }
 
     def build(self, generator: torch.Generator) -> NetworkLearner:
         return NetworkLearner(self, generator)
+
+    def reference(self) -> BackpropagationConfig:
+        """The same run with its gradients by autograd."""
+        return replace(self, backward="autograd")
 
 
 class Samples(NamedTuple):
@@ -342,7 +365,7 @@ def network_of(config: BackpropagationConfig, state: dict[str, Tensor]) -> Netwo
 
 
 class NetworkLearner:
-    """A small network that learns by `forward_backward` and nothing else, all samples at each step."""
+    """A small network that learns by `forward_backward`, all samples at each step; by autograd if the config says so."""
 
     def __init__(self, config: BackpropagationConfig, generator: torch.Generator):
         self.config = config
@@ -353,9 +376,9 @@ class NetworkLearner:
     def update(self, learning_rate: float) -> float:
         """One step of gradient descent on the mean total error."""
         loss = forward(self.network, *self.samples)["total"].mean().item()
-        self.network = updated(
-            self.network, updates(self.network, *self.samples, learning_rate, self.config.train_biases)
-        )
+        config = self.config
+        changes = updates(self.network, *self.samples, learning_rate, config.train_biases, config.backward)
+        self.network = updated(self.network, changes)
         return loss
 
     def evaluate(self) -> Scores:

@@ -37,6 +37,8 @@ WORDS |= {
     "Step": ("步数", "Step"),
     "Steps/s": ("步/秒", "Steps/s"),
     "Kernel error": (f"{BY_NAME['kernel'].zh}误差", "Kernel error"),
+    "Dead units": ("死亡神经元", "Dead units"),
+    "Update-to-weight ratio": ("更新与权重之比", "Update-to-weight ratio"),
     "Gradient norm": ("各层的梯度范数", "Gradient norm of each layer"),
     "Distance": ("到最近极小点的距离", "Distance to the minimum"),
     "Greedy return": ("贪心策略的回报", "Greedy return"),

@@ -140,6 +140,15 @@ def test_thicker_edges_are_larger_weights_in_the_colour_of_their_sign():
     assert first["width"] > second["width"] > bias["width"]
 
 
+def test_questions_and_captions_tell_the_same_step():
+    """A run measures ever fewer of its steps; the questions look at each."""
+    run = Run(PRESETS["perceptron"])
+    while run.steps < 100:
+        run.step()
+    assert asked.first(run) == 17 and "17" in asked.steps(run)
+    assert asked.first(Run(PRESETS["xor"])) == math.inf
+
+
 def test_the_best_line_through_xor():
     assert asked.best_line() == pytest.approx(0.75)
     assert torch.equal(initial_state(PRESETS["step"])["weight"], Run(PRESETS["step"]).snapshot().state["weight"])
