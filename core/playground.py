@@ -606,7 +606,7 @@ class PlaygroundLearner:
         self.train = batch_of(config, points.train_inputs, points.train_targets)
         self.test = batch_of(config, points.test_inputs, points.test_targets)
         self.parameters = draw_parameters(config, generator)
-        self.before, self.rate = self.parameters.clone(), 0.0  # of the last update
+        self.before, self.rate = self.parameters.clone(), -1.0  # of the last update; there is none
         self.optimizer = Optimizer(config.optimizer, [self.parameters])
         self.batches = Batches(self.train, config.batch_size, generator)
         self.passes = Passes(
@@ -638,8 +638,8 @@ class PlaygroundLearner:
                 passes.backward(batch.turned)
                 if passes.decay is not None:
                     loss = loss + passes.penalty()
+            self.rate = learning_rate
             if self.config.optimizer == "sgd":
-                self.rate = learning_rate
                 self.parameters.sub_(passes.gradient, alpha=learning_rate)  # the optimizer would take ten times as long
             else:
                 self.before.copy_(self.parameters)
@@ -672,12 +672,12 @@ class PlaygroundLearner:
     def diagnostics(self) -> dict[str, float]:
         """How learning fares inside, after a forward pass of all training points: see Probe and UPDATE_RATIO.
 
-        The update-to-weight ratio is that of the last update's length to the weights', biases included; 0 before it.
+        The update-to-weight ratio is that of the last update's length to the weights', biases included; none before it.
         """
         self.train_passes.backward(self.train.turned)
         change = self.rate * self.passes.gradient if self.config.optimizer == "sgd" else self.parameters - self.before
         moved, length = (torch.linalg.vector_norm(each).item() for each in (change, self.parameters))
-        ratio = {UPDATE_RATIO.name: moved / length if length else 0.0}
+        ratio = {UPDATE_RATIO.name: moved / length if length else 0.0} if self.rate >= 0 else {}
         norms = {gradient_metric(i).name: norm for i, norm in enumerate(self.probe.gradient_norms(), start=1)}
         dead = {DEAD_UNITS.name: self.probe.dead_share()} if self.config.layers else {}
         return norms | dead | ratio
@@ -843,7 +843,7 @@ class Ensemble:
                 learner.parameters.copy_(self.parameters[number])
                 learner.before.copy_(self.before[number])
                 learner.passes.gradient.copy_(self.passes.gradient[number])
-                learner.rate = self.config.learning_rate if self.steps else 0.0
+                learner.rate = self.config.learning_rate if self.steps else -1.0
 
     def states(self) -> list[dict[str, Tensor]]:
         """The weights of each network, as its learner has them."""

@@ -107,7 +107,9 @@ def curve_spec(
         "value:Q",
         title=None,
         scale=alt.Scale(type="log") if logarithmic else alt.Scale(zero=False),
-        axis=alt.Axis(format="%" if unit == "%" else NUMBERS, tickCount=5),
+        axis=alt.Axis(format=".0%", tickCount=5, tickMinStep=0.01)
+        if unit == "%"
+        else alt.Axis(format=NUMBERS, tickCount=5),
     )
     tooltip = [
         alt.Tooltip("step:Q", title=words.step, format="d"),

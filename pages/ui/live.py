@@ -32,7 +32,7 @@ STEP_LIMITS = range(100, 10_000_001)
 SLIDER_WIDTH = 172  # pixels; buttons and sliders stand in one row of a laptop's screen
 SPEEDS = ("1", "3", "10", "30", "100", "300", "1000", "full")  # steps per second
 FRAMES = 12  # per second, at most, at such a speed: of more steps several lie between two looks …
-PACED_SHARE = 0.1  # … and fewer when several viewers train
+PACED_SHARE = 0.1  # of the time, at most, for the curves and for the pictures: fewer frames when several viewers train
 LOOK = 0.25  # seconds between two looks at work beside, when nothing is trained here
 NEVER = "never"  # stops of its own accord at the limit alone
 GOAL = Span(0.0, 1e6, 0.01)  # of a measure at which it may stop
@@ -93,7 +93,7 @@ class Live:
         self.pictures: list[tuple[Any, Picture, str | None, str, dict[str, Callable]]] = []
         self.message = ""
         self.inside: Inside | None = None
-        self.has_buttons = False
+        self.has_buttons = self.panelled = False
         self.beside: Beside | None = None
         self._reconcile(dict(configs))
         names = (NEVER, *(metric.name for metric in self.race.groups[""]))
@@ -219,6 +219,8 @@ class Live:
         key = self._name(f"picture{len(self.pictures)}")
         clicked = {} if on_click is None else {"on_cell": partial(self._clicked, key, "cell", on_click), "on_go": partial(self._clicked, key, "go", on_click)}  # fmt: skip
         self.pictures.append((st.empty(), draw, run, key, clicked))
+        if self.panelled:  # which draws those that stand above it
+            self._show(*self.pictures[-1])
 
     def picture_all(self, draw: Picture, on_click: Click | None = None) -> None:
         """Like `picture` for `draw(configs, snapshots)`: dicts by the runs' names."""
@@ -295,6 +297,7 @@ class Live:
         moving = self.playing or self.filming or (self.beside is not None and self.beside.busy)
         st.fragment(self._tick, run_every=TICK if moving else None)()
         self.inside = Inside.offered(self)
+        self.panelled = True
         pins.panel(self)
         self._scrubber()
         take_home.offer(self.stem, self.race)
@@ -455,7 +458,7 @@ class Live:
                 st.rerun()  # what was at hand when it was paused has ended: nothing moves any more
             return
         race, began, steps_then = self.race, time.perf_counter(), self.race.steps
-        paced = Allowance(PACED_SHARE)
+        paced_curves, paced_pictures = Allowance(PACED_SHARE), Allowance(PACED_SHARE)
         goal = (lambda race: False) if st.session_state.get(self._name("past_goal")) else self.reached
         while True:
             training = race.steps < self.limit and not race.over and not goal(race)
@@ -477,17 +480,10 @@ class Live:
                 began, steps_then = now, race.steps
             self._alive()
             if speed != "full":
-                if paced.due():
-                    with paced.spent():
-                        self._draw(frame)
+                self._draw_what_is_due(frame, paced_curves, paced_pictures)
                 self._rest(now + steps / float(speed))
-                continue
-            if curves.due():
-                with curves.spent():
-                    self._draw_curves(frame)
-            if pictures.due():
-                with pictures.spent():
-                    self._draw_pictures()
+            else:
+                self._draw_what_is_due(frame, curves, pictures)
         st.session_state[self._name("playing")] = False
         st.rerun()
 
@@ -497,6 +493,14 @@ class Live:
             return False
         self.beside.go_on()
         return not self.beside.over
+
+    def _draw_what_is_due(self, frame: Frame, curves: Allowance, pictures: Allowance) -> None:
+        if curves.due():
+            with curves.spent():
+                self._draw_curves(frame)
+        if pictures.due():
+            with pictures.spent():
+                self._draw_pictures()
 
     def _alive(self) -> None:
         """Touching the session lets a waiting click end this run."""

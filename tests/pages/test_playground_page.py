@@ -73,7 +73,10 @@ def drawn(scene) -> list[dict]:
 
 
 def test_it_opens_with_its_parts_and_at_a_pace():
-    app = opened(open_page("zh"), "data_more", "network_more", "learning_more", "bent", "counted", "checked", "inside")
+    app = open_page("zh")
+    scenes = len(app.get("bidi_component"))
+    app = opened(app, "data_more", "network_more", "learning_more", "bent", "counted", "checked", "inside")
+    assert len(app.get("bidi_component")) == scenes + 3, "what stands below the panel is drawn too"
     assert app.select_slider(key="playground_speed").value == "300"
     titles = [json.loads(chart.proto.spec)["title"]["text"] for chart in app.get("vega_lite_chart")]
     assert titles[:2] == ["损失", "准确率"] and len(titles) == 5, "three groups of metrics beside the lesson's own"
