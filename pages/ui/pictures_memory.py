@@ -22,7 +22,7 @@ from pages.ui.scene import Figure, Scene
 from pages.ui.text import t, term
 
 HEIGHT, PRESENTED_HEIGHT = 400, 480
-LEFT, WIDTH, ROW, GAP = 92, 780, 34, 12  # of the strips
+LEFT, WIDTH, ROW, GAP = 128, 800, 34, 12  # of the strips
 RULES = {  # KaTeX
     "simple_rnn": r"h = \tanh(W x + U h_- + b)",
     "lstm": r"\begin{aligned}c &= f\odot c_- + i\odot\tilde c\\ h &= o\odot\tanh c\end{aligned}",
@@ -66,10 +66,9 @@ def _race_spec(names: tuple[str, ...], delays: tuple[int, ...], metric: str, wor
     y = alt.Y("mean:Q", title=None, scale=scale, axis=alt.Axis(format="%" if shares else "~g", tickCount=5))
     colours = alt.Scale(domain=list(names), range=list(SERIES[: len(names)]))
     signs = alt.Scale(domain=list(names), range=list(SIGNS[: len(names)]))
-    legend = alt.Legend(title=None, orient="top", symbolSize=150, labelFontSize=15)
-    color = alt.Color("cell:N", scale=colours, legend=None)
+    legend = alt.Legend(title=None, orient="top", symbolSize=150, symbolOpacity=1, labelFontSize=15)
+    color = alt.Color("cell:N", scale=colours, legend=legend)
     shape = alt.Shape("cell:N", scale=signs, legend=legend)
-    key = alt.Color("cell:N", scale=colours, legend=legend)
     # Cells that score alike lie on one another: the first ones are drawn larger, and all can be seen.
     nested = alt.Scale(domain=list(names), range=[5.5, 3.5, 1.8][: len(names)])
     sizes = alt.Scale(domain=list(names), range=[330, 170, 60][: len(names)])
@@ -90,7 +89,7 @@ def _race_spec(names: tuple[str, ...], delays: tuple[int, ...], metric: str, wor
         base.transform_filter("datum.what === 'guess'").mark_line(color=MUTED, strokeDash=[6, 4], strokeWidth=1.5).encode(x=x, y=y),
         base.transform_filter("datum.what === 'watched'").mark_rule(color=MUTED, strokeDash=[2, 3], strokeWidth=1.5).encode(x=x),
         found.mark_line().encode(x=x, y=y, color=color, strokeWidth=alt.StrokeWidth("cell:N", scale=nested, legend=None)),
-        found.mark_point(filled=True, opacity=1).encode(x=x, y=y, color=key, shape=shape, size=alt.Size("cell:N", scale=sizes, legend=None)),
+        found.mark_point(filled=True, opacity=1).encode(x=x, y=y, color=color, shape=shape, size=alt.Size("cell:N", scale=sizes, legend=None)),
         found.mark_circle(size=400, opacity=0).encode(x=x, y=y, tooltip=tooltip),
     )  # fmt: skip
     heading = alt.TitleParams(title, anchor="start", fontSize=16, fontWeight=600, offset=4)
@@ -169,16 +168,16 @@ def strips(configs: Mapping[str, CellConfig], snapshots: Mapping[str, Snapshot])
     known = {kind: knowledge(config, snapshots[kind].state) for kind, config in configs.items()}
     classes, steps = task_of(first.task).classes, len(next(iter(known.values())))
     top = 40
-    figure = Figure(LEFT + WIDTH + 96, top + len(known) * (ROW + GAP) + 34)
+    figure = Figure(LEFT + WIDTH + 12, top + len(known) * (ROW + GAP) + 34)
     figure.text(strips_title(first), 0, 20, size=15, bold=True)
     for place, (kind, values) in enumerate(known.items()):
         y = top + place * (ROW + GAP)
-        figure.text(term(kind), LEFT - 12, y + ROW / 2 + 5, anchor="end", bold=True)
+        figure.text(term(kind), 0, y + ROW / 2 + 5, bold=True)
+        figure.text(at_the_end(values, classes), LEFT - 12, y + ROW / 2 + 5, anchor="end")
         figure.map(
             kind, shown(values, classes), LEFT, y, WIDTH, ROW, scale="sequential", high=1.0, hover=classes,
             label=t(f"{term(kind)}：每一步之后的把握", f"{term(kind)}: how sure after each step"),
         )  # fmt: skip
-        figure.text(at_the_end(values, classes), LEFT + WIDTH + 12, y + ROW / 2 + 5)
     base = top + len(known) * (ROW + GAP) + 10
     for step in ticks(steps):
         x = LEFT + WIDTH * (step - 0.5) / steps
