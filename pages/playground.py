@@ -38,17 +38,19 @@ def explain(error: ValueError) -> str:
 def clicked(what: str | tuple[str, int, int]) -> None:
     """A box of the network (− or +, an input), a neuron, an edge, or a place of the plane."""
     if isinstance(what, str):
-        return rebuild(what)
+        return choose_neuron(what) if what.startswith("neuron:") else rebuild(what)
     name, row, place = what
     if name == "add":
         own_points.add(controls, *pictures.spot(row, place))
-    elif name.startswith("edges"):
-        controls.put(chosen=pictures.edge_at(config, int(name[5:]), row, place).name)
     else:
-        layer, neuron = map(int, name[1:].split("."))
-        bias = pictures.Place(layer, neuron + 1).name
-        again = controls.value("chosen") == bias and layer <= len(config.layers)  # back to the network's answer
-        controls.put(chosen=pictures.Place(len(config.layers) + 1, 1).name if again else bias)
+        controls.put(chosen=pictures.edge_at(config, int(name.removeprefix("edges")), row, place).name)
+
+
+def choose_neuron(what: str) -> None:
+    """Its bias can be edited, and the large map shows what it says; once more, and that is the network's answer again."""
+    layer, neuron = map(int, what.removeprefix("neuron:").split("."))
+    bias, output = pictures.Place(layer, neuron).name, pictures.Place(len(config.layers) + 1, 1).name
+    controls.put(chosen=output if controls.value("chosen") == bias else bias)
 
 
 def rebuild(what: str) -> None:

@@ -203,9 +203,10 @@ def network(config: PlaygroundConfig, state: dict[str, Tensor], chosen: Place | 
         x, center = column(config, layer), column(config, layer) + THUMB / 2
         high = 1.0 if names[layer - 1] in ("tanh", "sigmoid", "softmax") else strongest(maps)
         label = t(f"第 {layer} 层，神经元", f"Layer {layer}, neuron") if layer <= depth else t("输出", "Output")
-        figure.maps(f"n{layer}.", maps, x, TOP, THUMB, step=PITCH, across=1, high=high, hover=False, pick=True, label=label)  # fmt: skip
+        figure.maps(f"n{layer}.", maps, x, TOP, THUMB, step=PITCH, across=1, high=high, hover=False)
         for neuron, bias in enumerate(state[f"bias_{layer}"].tolist(), start=1):
             y = TOP + (neuron - 1) * PITCH + THUMB
+            figure.rect(x - 2, y - THUMB - 2, THUMB + 4, THUMB + 4, ink="none", fill="panel", opacity=0.0, round=4, go=f"neuron:{layer}.{neuron}", label=f"{label} {neuron}")  # fmt: skip
             figure.rect(x - 4, y - 6, 10, 10, ink=LIGHT, fill=NEGATIVE if bias < 0 else POSITIVE, stroke=1, round=2, opacity=visible(bias))  # fmt: skip
             if chosen is not None and (chosen.layer, chosen.neuron, chosen.source) == (layer, neuron, None):
                 figure.rect(x - 3, y - THUMB - 3, THUMB + 6, THUMB + 6, ink=CHOSEN, stroke=3, round=4)

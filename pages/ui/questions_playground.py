@@ -74,7 +74,7 @@ def questions() -> tuple[Question, ...]:
         ),
         Question(
             "heart",
-            t("只有 20 个训练点，65 倍的参数也不止。测试损失在 1,000 步里怎样走？", "Only 20 training points for 105 parameters. How does the held-out loss go over 1,000 steps?"),
+            t("只有 20 个训练点，却有 105 个参数。测试损失在 1,000 步里怎样走？", "Only 20 training points for 105 parameters. How does the held-out loss go over 1,000 steps?"),
             lambda runs: curve(runs["overfitting"], LOSS),
             lambda runs: t(
                 f"最低 {min(curve(runs['overfitting'], LOSS).values()):.2f}，最后 {score(runs['overfitting'], LOSS):.2f}；训练损失最后是 {short(score(runs['overfitting'], LOSS, 'train'))}。",

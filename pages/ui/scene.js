@@ -127,7 +127,8 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
   view.marks = [];
   view.tip.hidden = true;
   if (!point || !maps[point.map]) return;
-  if (!maps[point.map].hover && !view.hover) return; // it shows what was picked by itself
+  const focused = view.element.getRootNode().activeElement?.getAttribute?.("data-map") === point.map;
+  if (!maps[point.map].hover && !view.hover && !focused) return; // it shows what was picked by itself
   const map = maps[point.map], row = Math.min(point.row, map.r - 1), column = Math.min(point.column, map.c - 1);
   const chosen = box(map, row, column, 1, 1);
   view.marks.push(...frameOf(view.layer, chosen, "chosen"));
@@ -148,7 +149,6 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
 }
 
 function touch(view, map, node, component) {
-  node.style.cursor = map.t === "area" ? "pointer" : "";
   const cellAt = (event) => {
     const rect = node.getBoundingClientRect();
     return { map: map.n,
@@ -263,7 +263,7 @@ function drawFigure(view, component) {
       for (let i = 0; i < places.length; i += 2) d += `M${places[i]} ${places[i + 1]}${shape}`;
       add(svg, "path", { d, fill: ink(item.fill), stroke: ink(item.ink), "stroke-width": item.width, "pointer-events": "none" });
     } else if (item.t === "area") {
-      const node = add(svg, "rect", { x: item.x, y: item.y, width: item.w, height: item.h, class: "touch" });
+      const node = add(svg, "rect", { x: item.x, y: item.y, width: item.w, height: item.h, class: "area" });
       touch(view, item, node, component);
     } else if (item.t === "path") {
       add(svg, "path", { d: item.d, fill: ink(item.fill), stroke: ink(item.ink), "stroke-width": item.width,

@@ -21,6 +21,7 @@ from core.playground import (
     PlaygroundConfig,
     SeedRace,
     answer_map,
+    parameter_count,
     points_of,
     weight_names,
 )
@@ -427,3 +428,8 @@ def test_the_challenges_can_be_reached():
     assert asked.by_hand(Lesson(line, edits=edits))[0]
     assert not asked.by_hand(Lesson(line, 500))[0] and not asked.by_hand(Lesson(line))[0]
     assert not asked.plain_spiral(Lesson(PRESETS["spiral"], 2000))[0]
+
+
+def test_the_question_tells_how_many_parameters_there_are():
+    text = next(question.text for question in asked.questions() if question.name == "heart")
+    assert f"{parameter_count(asked.FEW_POINTS)} parameters" in text
