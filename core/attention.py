@@ -198,7 +198,7 @@ class AttentionConfig(Config):
     choice: str = "soft"
     memory: str = "key_value"
     batch_size: int = 32  # queries per update
-    source: str = "sunspots"
+    task: str = "sunspots"
     series: tuple[float, ...] = ()  # of "own": its values, in order
     learning_rate: float = 0.03
 
@@ -208,7 +208,7 @@ class AttentionConfig(Config):
         "choice": CHOICES,
         "memory": MEMORIES,
         "batch_size": range(1, 129),
-        "source": SERIES,
+        "task": SERIES,
         "learning_rate": Span(0.0, 10.0, 0.0001),
     }
 
@@ -216,7 +216,7 @@ class AttentionConfig(Config):
         super().__post_init__()
         if not all(math.isfinite(value) for value in self.series):
             raise SettingError("series", "a value that is no finite number", SERIES_LENGTHS)
-        if self.source == "own":
+        if self.task == "own":
             if len(self.series) not in SERIES_LENGTHS:
                 raise SettingError("series", len(self.series), SERIES_LENGTHS)
             if len(set(self.series[: len(self.series) // 2])) < 2:
@@ -269,7 +269,7 @@ def table_memory(source: str, series: tuple[float, ...] = ()) -> tuple[Memory, t
 
 
 def memory_of(config: AttentionConfig) -> tuple[Memory, Memory]:
-    return memories(config.source, config.series)
+    return memories(config.task, config.series)
 
 
 def values_of(config: AttentionConfig, memory: Memory) -> Tensor:
@@ -383,7 +383,34 @@ def estimated_slopes(
 # ---- Nadaraya–Watson regression --------------------------------------------------------------------------------------
 
 SMOOTHED = 400  # values of a series that are smoothed at most: its last ones
-BANDWIDTHS = tuple(round(0.25 * 1.12**power, 3) for power in range(46))  # in steps of the series
+BANDWIDTHS = (
+    *(
+        0.25,
+        0.3,
+        0.35,
+        0.4,
+        0.5,
+        0.6,
+        0.7,
+        0.8,
+        0.9,
+        1.0,
+        1.2,
+        1.5,
+        1.8,
+        2.0,
+        2.5,
+        3.0,
+        3.5,
+        4.0,
+        5.0,
+        6.0,
+        7.0,
+        8.0,
+        10.0,
+    ),
+    *(12.0, 15.0, 18.0, 20.0, 25.0, 30.0, 40.0),
+)  # in steps of the series
 
 
 class Smooth(NamedTuple):

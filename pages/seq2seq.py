@@ -76,21 +76,25 @@ with side:
 live = Live(controls, race(config, kind))
 with formula:
     st.latex(pictures.formula(next(iter(live.race.configs.values()))))
-with side:
-    word = controls.text(
-        "word",
-        t("自己的输入", "Your own input"),
-        placeholder="A3F7…" if task == "recall" else "ABC…",
-        help=t("空着就用下面编号的测试序列。", "Left empty, the held-out sequence below is shown."),
-    )
-    if word:
-        try:
-            as_examples(config, word)
-        except ValueError:
-            need = t(f"{config.length} 对字母和数字，字母不重复", f"{config.length} pairs of a letter and a numeral, no letter twice") if task == "recall" else t(f"正好 {config.length} 个字母 A–Z", f"exactly {config.length} letters A–Z")  # fmt: skip
-            st.caption(t(f":orange[:material/edit_off: 要{need}；现在看测试序列。]", f":orange[:material/edit_off: It needs {need}; a held-out sequence is shown.]"))  # fmt: skip
-    controls.slider("example", t("第几个测试序列", "Held-out sequence"))
 with picture:
+    map_place = st.container()
+    left, right = st.columns(2)
+    with left:
+        word = controls.text(
+            "word",
+            t("自己的输入", "Your own input"),
+            placeholder="A3F7…" if task == "recall" else "ABC…",
+            help=t("空着就用测试序列。", "Left empty, the held-out sequence is shown."),
+        )
+        if word:
+            try:
+                as_examples(config, word)
+            except ValueError:
+                need = t(f"{config.length} 对字母和数字，字母不重复", f"{config.length} pairs of a letter and a numeral, no letter twice") if task == "recall" else t(f"正好 {config.length} 个字母 A–Z", f"exactly {config.length} letters A–Z")  # fmt: skip
+                st.caption(t(f":orange[:material/edit_off: 要{need}；现在看测试序列。]", f":orange[:material/edit_off: It needs {need}; a held-out sequence is shown.]"))  # fmt: skip
+    with right:
+        controls.slider("example", t("第几个测试序列", "Held-out sequence"))
+with map_place:
     live.picture_all(partial(pictures.alignments, number=controls.value("example"), text=word))
     st.caption(t("一行是写出的一个字，亮处是它看的地方；每行的权重加起来是 1。粉框：写错了。速度调到 10/秒，看灰云变成一条线。", "A row is a token that is written; bright is where it looks. The weights of a row sum to 1. Pink frame: wrong. At 10/s the cloud visibly becomes a line."))  # fmt: skip
 live.panel()

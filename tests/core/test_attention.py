@@ -398,11 +398,11 @@ def test_the_expected_error_of_a_drawn_key():
 
 def test_an_own_series_is_checked():
     series = tuple(float(value % 5) for value in range(40))
-    run = replay(AttentionConfig(source="own", series=series), steps=30)
+    run = replay(AttentionConfig(task="own", series=series), steps=30)
     assert run.history[-1].scores["test"]["Loss"] < run.history[0].scores["test"]["Loss"]
     for bad in ((), (1.0,) * 40, series[:5], (*series, math.nan)):
         with pytest.raises(SettingError):
-            AttentionConfig(source="own", series=bad)
+            AttentionConfig(task="own", series=bad)
 
 
 @pytest.mark.parametrize("choice", CHOICES)

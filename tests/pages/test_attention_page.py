@@ -1,0 +1,212 @@
+"""The attention lesson through the entrypoint, its pictures, and the numbers that it tells."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from core.attention import (
+    CHOICES,
+    MEMORIES,
+    PRESETS,
+    SCORINGS,
+    AttentionConfig,
+    dot_product_spread,
+    parameters_of,
+    race,
+    table_memory,
+)
+from core.training import Race, Run, Snapshot, replay
+from pages.ui import pictures_attention as pictures
+from pages.ui import questions_attention as asked
+from pages.ui.scene import payload
+
+QUERY = (0.4, 1.1)
+
+
+def open_page(language: str = "en", **settings: str) -> AppTest:
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    app.query_params["lang"] = language
+    app.run().switch_page("pages/attention.py")
+    for name, value in settings.items():
+        app.query_params[f"attention_{name}"] = value
+    app.run()
+    assert not app.exception and not app.warning
+    return app
+
+
+def serial(scene) -> bool:
+    return bool(json.dumps(payload(scene), allow_nan=False))
+
+
+def start(config: AttentionConfig) -> Snapshot:
+    return Snapshot(0, parameters_of(config, torch.Generator().manual_seed(0)))
+
+
+def maps(figure) -> dict[str, torch.Tensor]:
+    return {
+        item["n"]: torch.frombuffer(bytearray(base64.b64decode(item["d"])), dtype=torch.float32).reshape(item["r"], -1)
+        for item in figure.items
+        if item["t"] == "map"
+    }
+
+
+def rows(table: str) -> dict[str, list[str]]:
+    return {
+        line.split("|")[1].strip().strip("*"): [cell.strip() for cell in line.split("|")[2:-1]]
+        for line in table.splitlines()[2:]
+    }
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("kind", SCORINGS)
+def test_the_table_adds_up(kind, choice, memory):
+    config = AttentionConfig(scoring=kind, choice=choice, memory=memory, temperature=0.5)
+    scene = pictures.lookup(config, start(config), QUERY, seed=3)
+    columns = maps(scene.figures[1])
+    keys, scores, scaled, weights, values, products = (columns[f"column{number}"] for number in range(6))
+    memory_shown, _ = table_memory("sunspots")
+    assert torch.equal(keys, memory_shown.keys)
+    torch.testing.assert_close(scores / 0.5 / (math.sqrt(2) if kind == "scaled_dot" else 1), scaled)
+    assert weights.sum().item() == pytest.approx(1)
+    if choice == "soft":
+        torch.testing.assert_close(weights, scaled.softmax(0))
+    else:
+        assert weights.max() == 1
+    torch.testing.assert_close(products, weights * values)
+    torch.testing.assert_close(columns["output"][0], products.sum(0))
+    assert serial(scene)
+    for figure in scene.figures:
+        assert all(0 <= item["x"] <= figure.width for item in figure.items if "x" in item)
+
+
+def test_the_formula_has_the_numbers_of_the_table():
+    config = AttentionConfig(temperature=2.0)
+    steps = pictures.steps_of(config, start(config), QUERY, 0)
+    text = pictures.formula(config, steps)
+    assert rf"\mathbf{{{steps.output[-1]:.2f}}}" in text and r"\,/\,2" in text
+    app = open_page(before="0.4", now="1.1", temperature="2")
+    assert text in app.latex[0].value
+    app.button(key="attention_step").click().run()
+    assert text in app.latex[0].value  # before training, until what is learned is asked for
+    app.toggle(key="attention_learned").set_value(True).run()
+    assert not app.exception and text not in app.latex[0].value
+
+
+def test_the_query_slides_without_a_fresh_run_and_the_score_starts_one():
+    app = open_page()
+    app.button(key="attention_step").click().run()
+    app.slider(key="attention_now").set_value(-1.0).run()
+    app.select_slider(key="attention_dimension").set_value(256).run()
+    app.select_slider(key="attention_bandwidth").set_value(5.0).run()
+    assert not app.exception and app.session_state["attention_race"].steps == 1
+    app.selectbox(key="attention_scoring").set_value("dot").run()
+    assert not app.exception and app.session_state["attention_race"].steps == 0
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_all_scoring_functions_race(language):
+    app = open_page(language, all="1", scoring="bilinear")
+    app.button(key="attention_step").click().run()
+    assert not app.exception
+    assert app.session_state["attention_race"].configs == race(AttentionConfig(scoring="bilinear"))
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_which_has_a_gradient_is_measured(choice):
+    config = AttentionConfig(choice=choice)
+    table = asked.gradient_table(config, start(config), QUERY, 0)
+    found = rows(table)
+    assert len(found) == 6 and table.count("**") == 2
+    for name, (_, exact, difference, estimate) in found.items():
+        soft = name.startswith(("Soft", "软"))
+        assert (exact in ("none", "没有")) != soft
+        assert (difference == "(0.00, 0.00)") != soft
+        assert (estimate == "–") != ("drawn" in name or "抽" in name)
+    soft_slope = [float(each.replace("−", "-")) for each in re.findall(r"[−\d.]+", found["Soft: mean, K ≠ V"][1])]
+    estimated = [float(each.replace("−", "-")) for each in re.findall(r"[−\d.]+", found["Hard: drawn, K ≠ V"][3])]
+    assert all(abs(a - b) < 4 * estimated[2] + 0.02 for a, b in zip(soft_slope, estimated[:2], strict=True))
+
+
+@pytest.mark.parametrize("dimension", [2, 64, 512])
+def test_the_bars_and_the_marks_are_measured(dimension):
+    scene = pictures.spreads(dimension)
+    heights = [item["h"] for item in scene.figures[0].items if item["t"] == "rect"]
+    raw, scaled = dot_product_spread(dimension), dot_product_spread(dimension, "scaled_dot")
+    assert heights[0] == pytest.approx(92 * raw.weights[0].item()) and len(heights) == 64
+    assert heights[32] == pytest.approx(92 * scaled.weights[0].item())
+    assert f"{raw.largest:.2f}" in scene.alt and serial(scene)
+
+
+@pytest.mark.parametrize("noise", [0.0, 40.0])
+def test_the_smooth_curve_is_drawn_within_its_frame(noise):
+    for bandwidth in (0.25, 2.0, 40.0):
+        scene = pictures.smoothing(AttentionConfig(), bandwidth, noise)
+        assert serial(scene)
+        for figure in scene.figures:
+            for item in figure.items:
+                if item["t"] == "path":
+                    assert "nan" not in item["d"]
+                    places = [float(text) for text in re.findall(r"[ML](-?[\d.]+)", item["d"])]
+                    assert all(0 <= place <= figure.width for place in places)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_the_forecast_looks_back_only(choice):
+    config = AttentionConfig(choice=choice)
+    scene = pictures.looking_back(config, start(config), 10)
+    assert "1956" in scene.alt and "142" in scene.alt  # the measured number of that year
+    assert serial(scene)
+    series = tuple(float(math.sin(i) * 10 + i % 3) for i in range(60))
+    own = AttentionConfig(task="own", series=series)
+    assert "#" in pictures.looking_back(own, start(own), 400).alt
+    assert pictures.lookup(own, start(own), QUERY).alt and pictures.smoothing(own, 2.0, 5.0).alt
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_an_own_series_is_asked_for(language):
+    app = open_page(language, task="own")
+    assert app.error and not app.exception
+
+
+MEASURED = {  # preset → step and training loss, as its caption tells
+    "distance": (600, 0.166), "additive": (600, 0.154), "bilinear": (600, 0.224), "sampled": (600, 0.30),
+    "learned_around": (600, 0.204), "plain": (600, 0.357), "dot": (600, 0.397), "hard": (600, 0.279), "hot": (300, 0.389),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_the_presets_tell_what_is_measured(name):
+    assert MEASURED.keys() == PRESETS.keys()
+    step, wanted = MEASURED[name]
+    assert replay(PRESETS[name], steps=step).learner.evaluate()["train"]["Loss"] == pytest.approx(wanted, abs=0.02)
+
+
+def test_challenges_are_checked_by_measurement():
+    class Lesson:
+        def __init__(self, config, steps):
+            self.race = Race({"attention": config})
+            while self.race.steps < steps:
+                self.race.step()
+            for run in self.race.runs.values():
+                run.evaluate()
+
+    fresh = Lesson(AttentionConfig(), 0)
+    assert [challenge.check(fresh)[0] for challenge in asked.challenges()] == [False] * 3
+    assert asked.around(Lesson(PRESETS["learned_around"], 600))[0]
+    assert not asked.around(Lesson(PRESETS["plain"], 300))[0]
+    assert asked.low_enough(Lesson(PRESETS["learned_around"], 600))[0]
+    assert asked.by_drawing(Lesson(PRESETS["sampled"], 600))[0]
+
+
+def test_nothing_moves_where_there_is_no_gradient():
+    run = Run(PRESETS["hard"])
+    run.step()
+    assert asked.moved(run) == 0
