@@ -50,23 +50,28 @@ lesson.presets(
     },
 )  # fmt: skip
 
-picture, side = lesson.columns(3, 1)
-with side:
+first, second, third = st.columns(3, gap="medium")
+with first:
     controls.choice("scoring", t("打分函数", "Scoring function"), {name: term(name) for name in SCORINGS})
     controls.slider("temperature", t("温度", "Temperature"), format="%.2f")
+with second:
     choice = controls.choice("choice", t("怎样取", "How to take"), {"soft": t("软：期望", "Soft: mean"), "hard": t("硬：最大", "Hard: best"), "sampled": t("硬：抽一个", "Hard: drawn")})  # fmt: skip
     controls.choice("memory", t("拿走什么", "What is taken"), {"key_value": t("键值对 K ≠ V", "Key–value K ≠ V"), "plain": t("普通 K = V", "Plain K = V")})  # fmt: skip
+with third:
+    task = controls.choice("task", t("序列", "Series"), {"sunspots": t("太阳黑子", "Sunspots"), "own": t("自己的", "Your own")})  # fmt: skip
+    learned = controls.toggle("learned", t("用学到的打分", "Score as learned"), help=t("关：训练前的参数。开：训练到现在的参数，见最下面。", "Off: the parameters before training. On: those of now, from the training below."))  # fmt: skip
     if choice == "sampled":
         controls.slider("draw", t("第几次抽", "Which draw"))
-    controls.slider("before", t("查询：去年", "Query: the year before"), format="%.1f")
-    controls.slider("now", t("查询：今年", "Query: this year"), format="%.1f")
-    learned = controls.toggle("learned", t("用学到的打分", "Score as learned"), help=t("关：训练前的参数。开：训练到现在的参数，见最下面。", "Off: the parameters before training. On: those of now, from the training below."))  # fmt: skip
-    task = controls.choice("task", t("序列", "Series"), {"sunspots": t("太阳黑子", "Sunspots"), "own": t("自己的", "Your own")})  # fmt: skip
     if task == "own":
         own_series.panel(controls)
-    config = lesson.config(controls, own_series.explain)
-query = (controls.value("before"), controls.value("now"))
-seed = controls.value("draw")
+config = lesson.config(controls, own_series.explain)
+picture = st.container()
+left, right = st.columns(2, gap="medium")
+with left:
+    before = controls.slider("before", t("查询：去年", "Query: the year before"), format="%.1f")
+with right:
+    this_year = controls.slider("now", t("查询：今年", "Query: this year"), format="%.1f")
+query, seed = (before, this_year), controls.value("draw")
 
 live = Live(controls, race(config) if controls.value("all") else {"attention": config})
 focus = config.scoring if controls.value("all") else None

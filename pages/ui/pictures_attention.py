@@ -111,7 +111,7 @@ def plane(config: AttentionConfig, steps: Steps, query: tuple[float, float], nam
         )
     drawn.circle(qx, qy, 9, ink="background", stroke=5)
     drawn.circle(qx, qy, 9, ink=QUERY, stroke=3)
-    drawn.text("q", qx + 14, qy + 5, size=17, ink=QUERY, bold=True)
+    drawn.text("q", qx, qy + 26, anchor="middle", size=17, ink=QUERY, bold=True)
     drawn.text(t("横：去年", "across: the year before"), left, top + SIDE + 20, size=14, ink="muted")
     drawn.text(t("竖：今年（标准差）", "up: this year (deviations)"), left, top + SIDE + 38, size=14, ink="muted")
     drawn.text(t("键，大小是权重", "Keys, as large as their weights"), left, 20, size=16, bold=True)
