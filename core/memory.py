@@ -253,6 +253,7 @@ def results_csv(results: Mapping[Trial, Outcome]) -> str:
     return file.getvalue()
 
 
+@lru_cache(maxsize=64)
 def count(config: MemoryConfig, kind: str) -> int:
     """The parameters of a cell and its readout."""
     model = build_model(run_of(config, kind, config.length, 0), torch.Generator())

@@ -460,11 +460,15 @@ class Live:
         race, began, steps_then = self.race, time.perf_counter(), self.race.steps
         paced_curves, paced_pictures = Allowance(PACED_SHARE), Allowance(PACED_SHARE)
         goal = (lambda race: False) if st.session_state.get(self._name("past_goal")) else self.reached
+        shown = False  # what the training here has come to, while the work beside goes on
         while True:
             training = race.steps < self.limit and not race.over and not goal(race)
             if not self._goes_on_beside() and not training:
                 break
             if not training:
+                if not shown:
+                    self._draw(frame)
+                shown = True
                 self._rest(time.perf_counter() + LOOK)
                 self.beside.draw()
                 continue

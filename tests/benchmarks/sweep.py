@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.server import Viewer, process_of, resident_memory, serve
 
-SWEEP = "lang=en&memory_length=2&memory_limit=500&memory_seeds=10&memory_points=10&memory_longest=200"
+SWEEP = "lang=en&memory_length=2&memory_limit=100&memory_seeds=10&memory_points=10&memory_longest=200"
 
 
 def children(process: Path) -> list[Path]:
@@ -53,7 +53,7 @@ async def main(lesson: str, rounds: int, seconds: float, cores: int) -> None:
             await viewer.open()
             await sweeper.open()
             await sweeper.press("memory_play")
-            while sweeper.steps < 500 or not children(process):  # the watched runs end, the workers begin
+            while sweeper.steps < 100 or not children(process):  # the watched runs end, the workers begin
                 await asyncio.sleep(0.5)
             await asyncio.sleep(5)
             await viewer.press(f"{lesson}_play")
