@@ -382,7 +382,8 @@ class Passes:
         self._cut(rows, net_inputs, activations, signals, slopes, errors)
         self.share = torch.tensor(1 / size, dtype=parameters.dtype)
         self.half_share, self.shares = self.share / 2, self.share.repeat(size)
-        self.margin = torch.empty_like(self.net_output)
+        self.margin = torch.empty_like(self.net_output, memory_format=torch.contiguous_format)
+        self.flat_margin = self.margin.flatten(-2)
 
     def _cut(
         self, rows: list[int],
@@ -449,7 +450,7 @@ class Passes:
         if z.shape[-2] > 1:
             return z.logsumexp(-2) - (z * targets).sum(-2)
         torch.addcmul(z, z, targets, value=-2, out=self.margin)  # (1 − 2y) z
-        return F.softplus(self.margin).flatten(-2)
+        return F.softplus(self.flat_margin)
 
     def backward(self, inputs: Tensor) -> None:
         """Fill `gradient`, after a forward pass; the inputs are the same, turned: (B, features + 1)."""
