@@ -379,7 +379,17 @@ def one_step(config: GRUConfig, shown: Seen, at: int, unit: int) -> Figure:
         (t("结果", "result"), "h", h, 284.0, "result"),
     )  # fmt: skip
     for word, letter, values, y, name in rows:
-        drawn.map(name, values[None], left, y, width, 26, high=1.0, pick=True, label=word)
+        drawn.map(
+            name,
+            values[None],
+            left,
+            y,
+            width,
+            26,
+            high=1.0,
+            pick=True,
+            label=t(f"每个单元的{word} {letter}", f"{word} {letter} of every unit"),
+        )
         drawn.text(f"{word} {letter}", left - 6, y + 18, anchor="end", size=15)
     drawn.text("1 − z ↑", left - 6, 96, anchor="end", size=15, ink="muted")
     drawn.text("z ↓", left - 6, 228, anchor="end", size=15, ink="muted")
