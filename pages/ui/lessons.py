@@ -50,7 +50,7 @@ LESSONS = (
     Lesson("memory", "recurrent", ":material/timer:", "记忆竞赛", "The memory race", "隔多久还记得？三种循环单元、许多长度、几个种子，一条条线当场长出来。", "How long can it remember? Three recurrent cells, many lengths, several seeds: the lines grow before your eyes.", ("rnn", "lstm", "gru")),
     Lesson("attention", "attention", ":material/center_focus_strong:", "注意力机制", "Attention", "查询和键打分，softmax 变成权重，再按权重平均值：用过去相像的年份预报太阳黑子。", "A query scores keys, softmax turns scores into weights, values are averaged: past years that look alike forecast sunspots."),
     Lesson("seq2seq", "attention", ":material/swap_horiz:", "序列到序列", "Sequence to sequence", "边写边回头看：对齐图从一片灰云变成一条对角线。", "A decoder that looks back while it writes: its map sharpens from a cloud to a diagonal.", ("attention",)),
-    Lesson("self_attention", "attention", ":material/hub:", "多头与自注意力", "Self-attention", "同一个序列里，每个位置向所有位置提问；几个头同时问不同的事。", "Every position asks all positions of its own sequence; several heads ask for different things at once.", ("neuron",)),
+    Lesson("self_attention", "attention", ":material/hub:", "多头与自注意力", "Self-attention", "同一个序列里，每个位置向所有位置提问；几个头同时问不同的事。", "Every position asks all positions of its own sequence; several heads ask for different things at once.", ("attention",)),
     Lesson("gridworld", "reinforcement", ":material/grid_4x4:", "网格世界", "Grid world", "从终点往回传：每个格子值多少，该往哪走；知道规则就算，不知道就走走看。", "Value creeps back from the goal: what each cell is worth and where to go, computed from the rules or learned by walking."),
 )
 # fmt: on
