@@ -67,7 +67,17 @@ def paint(text: str) -> None:
     except ValueError:
         st.toast(t("至少要留一个可以站的格子。", "At least one cell to stand on must stay."), icon=":material/block:")
     else:
-        controls.put(map=text, cell=0)
+        controls.put(map=text)
+
+
+def paint_here() -> None:
+    """For the keyboard, whose arrows move the frame."""
+    here = min(controls.value("cell"), len(read_map(controls.value("map")).cells) - 1)
+    paint(
+        edited(
+            controls.value("map"), here, st.session_state["gridworld_tool"], st.session_state.get("gridworld_reward")
+        )
+    )
 
 
 def resize() -> None:
@@ -167,6 +177,8 @@ with side:
             if tool == "teleport":
                 begun = st.session_state.get("gridworld_teleport") is not None
                 st.caption(t("再点它通向哪里。", "Now click where it leads.") if begun else t("先点从哪里走，再点到哪里。", "Click where it begins, then where it leads."))  # fmt: skip
+            if tool not in (None, "look", "teleport"):
+                st.button(t("画在框住的格子上", "Paint the framed cell"), key="gridworld_paint_here", icon=":material/format_paint:", on_click=paint_here, disabled=locked, width="stretch")  # fmt: skip
             layout = read_map(controls.value("map"))
             st.session_state["gridworld_rows"], st.session_state["gridworld_columns"] = layout.rows, layout.columns
             first, second = st.columns(2)

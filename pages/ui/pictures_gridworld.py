@@ -41,6 +41,7 @@ from pages.ui.scene import Figure, Scene
 from pages.ui.text import t, term
 
 WIDTH, TALLEST, LARGEST = 576, 440, 92  # of the world, its height, and the side of a cell, at most
+SUM = 440  # width of an update written out: a phone shows it in letters that can be read
 MARGIN = 2
 INK, FAINT, PAPER = "#000000", "#6b7680", "#ffffff"  # on cells, which are light in both themes
 STONE, ICE, GREEN, PINK, WAY = "#56626e", "#17212b", "#0a9371", "#d98bb3", "#b01e6d"
@@ -373,10 +374,10 @@ def place(config: GridworldConfig, state: int) -> str:
 
 
 def learned(config: GridworldConfig, snapshot: Snapshot, back: int, rate: float) -> Figure:
-    drawn = Figure(WIDTH, 4 * LINE + 14)
+    drawn = Figure(SUM, 4 * LINE + 14)
     moves = snapshot.state["moves"]
     if not len(moves):
-        drawn.text(t("走一个回合（“单步”），这里写出它的更新。", "Make an episode (Step): its updates are written out here."), 4, 24, size=16, ink="muted")  # fmt: skip
+        drawn.text(t("走一个回合（“单步”），这里写出它的更新。", "Make an episode (Step): its updates are written out here."), 4, 24, size=15, ink="muted")  # fmt: skip
         return drawn
     at = max(0, len(moves) - 1 - back)
     state, action, reward, following, before, target = moves[at].tolist()
@@ -406,14 +407,14 @@ def learned(config: GridworldConfig, snapshot: Snapshot, back: int, rate: float)
         lines.append(f"Q(s, a) ← {short(move.before)} + {rate:g} · {bracketed(error)} = {short(after)}")
     for i, line in enumerate(lines):
         strong = line.startswith(("δ", "   ="))
-        drawn.text(line.replace("   =", "\u2003="), 4, 22 + i * LINE, size=16, bold=strong, ink="text" if strong or i == 0 else "muted")  # fmt: skip
+        drawn.text(line.replace("   =", "\u2003="), 4, 22 + i * LINE, size=15, bold=strong, ink="text" if strong or i == 0 else "muted")  # fmt: skip
     return drawn
 
 
 def returns(snapshot: Snapshot) -> Figure:
     """The returns of the latest episodes, raw and smoothed."""
-    drawn, values = Figure(WIDTH, 4 * LINE + 24), snapshot.state["returns"]
-    left, top, right, bottom = 52, 26, WIDTH - 8, 4 * LINE
+    drawn, values = Figure(SUM, 4 * LINE + 24), snapshot.state["returns"]
+    left, top, right, bottom = 52, 26, SUM - 8, 4 * LINE
     drawn.text(t(f"最近各回合的回报；粗线是 {SMOOTHED} 回合的平均", f"Return of the latest episodes; bold: the mean of {SMOOTHED}"), 4, 14, size=14, ink="muted")  # fmt: skip
     if not len(values):
         return drawn
@@ -440,7 +441,8 @@ def returns(snapshot: Snapshot) -> Figure:
 def backup(config: GridworldConfig, snapshot: Snapshot, cell: int) -> Scene:
     """How the latest sweep came to the value of one cell: the four sums."""
     grid, state, step = grid_of(config), snapshot.state, snapshot.step
-    drawn = Figure(WIDTH, 7 * LINE)
+    width = WIDTH if grid.slips else SUM
+    drawn = Figure(width, 7 * LINE)
     old = state["before"] if step else state["values"]
     sweep = max(1, step)
     evaluating = config.method == "policy_evaluation"
@@ -465,7 +467,7 @@ def backup(config: GridworldConfig, snapshot: Snapshot, cell: int) -> Scene:
         lines = f"{symbol}  " + " + ".join(terms)
         size = 16 if len(lines) < 52 else 14 if len(lines) < 66 else 12
         drawn.text(lines, 4, 22 + (action + 1) * LINE, size=size)
-        drawn.text(f"= {short(value)}", WIDTH - 6, 22 + (action + 1) * LINE, size=16, anchor="end", bold=True)
+        drawn.text(f"= {short(value)}", width - 6, 22 + (action + 1) * LINE, size=16, anchor="end", bold=True)
     total = sum(q) / 4 if evaluating else max(q)
     best = t("四个的平均", "the mean of the four") if evaluating else t("最大的一个", "the largest")
     drawn.text(
@@ -527,12 +529,13 @@ def contrast_chart(found: dict[str, Contrast]) -> alt.LayerChart:
         )[9::4]
         for name, each in found.items()
     )  # fmt: skip
-    floor = float(rows["mean"].quantile(0.15)) - 20
+    top, usual = float(rows["high"].max()), float(rows["mean"].quantile(0.15))
+    floor = usual - max(0.4 * (top - usual), 0.1)  # the first episodes are far worse, and would hide the rest
     rows["low"] = rows["low"].clip(lower=floor)
     scale = alt.Scale(domain=names, range=list(SERIES[: len(names)]))
     legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=3)
     x = alt.X("episode:Q", title=t("回合", "Episode"), axis=alt.Axis(grid=False, tickCount=6), scale=alt.Scale(nice=False))  # fmt: skip
-    y = alt.Y("mean:Q", title=None, scale=alt.Scale(domain=[floor, float(rows["high"].max()) + 1], clamp=True), axis=alt.Axis(tickCount=5))  # fmt: skip
+    y = alt.Y("mean:Q", title=None, scale=alt.Scale(domain=[floor, top], clamp=True), axis=alt.Axis(tickCount=5))  # fmt: skip
     base = alt.Chart(rows)
     band = base.mark_area(opacity=0.16, clip=True).encode(x=x, y=alt.Y("low:Q").title(None), y2="high:Q", color=alt.Color("method:N", scale=scale, legend=None))  # fmt: skip
     line = base.mark_line(strokeWidth=3, clip=True).encode(

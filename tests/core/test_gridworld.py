@@ -42,6 +42,7 @@ from core.gridworld import (
     aims,
     choose,
     contrast,
+    edited,
     expected_return,
     exploring,
     from_gymnasium,
@@ -322,6 +323,8 @@ def test_painting_keeps_a_map_whole():
         and resized("__~_G~SG", 2, 2) == "__~_G"
     )
     assert resized("GG_~GG_", 2, 2) == "SG~GG"
+    assert edited("S__~__G", 4, "start") == "___~_SG" and edited("S__~__G", 1, "hole", -3.0) == "SH-3_~__G"
+    assert edited("S__~__G", 1, "wall", 5.0) == "SW_~__G" and edited("S__~__G", 1, "free", 5.0) == "S_5_~__G"
     for letter in "_SGHCW":
         assert read_map(painted(MAPS["empty"], 9, letter)).cells[9].letter == letter
 

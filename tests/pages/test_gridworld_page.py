@@ -59,6 +59,28 @@ def test_a_link_carries_the_map():
     assert app.query_params["gridworld_map"] in ("S___~_W__~__G5_", ["S___~_W__~__G5_"])
 
 
+def test_the_framed_cell_can_be_painted_without_a_mouse():
+    app = open_page(map="S__~__G", cell="4")
+    app.pills(key="gridworld_tool").set_value("hole").run()
+    app.number_input(key="gridworld_reward").set_value(-3.0).run()
+    app.button(key="gridworld_paint_here").click().run()
+    assert not app.exception and config_of(app).map == "S__~_H-3G"
+    app.pills(key="gridworld_tool").set_value("start").run()
+    app.button(key="gridworld_paint_here").click().run()
+    assert config_of(app).map == "___~_SG", "there is one start"
+
+
+def test_a_teacher_may_lock_the_map():
+    app = open_page(map="S__~__G")
+    app.query_params["lock"] = "map"
+    app.run()
+    assert app.number_input(key="gridworld_rows").disabled and app.pills(key="gridworld_tool").disabled
+    app.query_params["hide"] = "map"
+    app.run()
+    assert not [widget for widget in app.number_input if widget.key == "gridworld_rows"]
+    assert config_of(app).map == "S__~__G"
+
+
 @pytest.mark.parametrize("text", ["S?~__", "SG", "WW~WW", "S_~_"])
 def test_a_bad_map_leaves_a_note_and_the_default(text):
     app = open_page(map=text)
