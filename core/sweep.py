@@ -29,6 +29,7 @@ NICENESS = 8  # of a worker: who trains on a page keeps three quarters even of a
 PATIENCE = 15.0  # seconds without a sign of life of its viewer after which a sweep goes no further
 GRACE = 3.0  # seconds that a paused sweep may finish its experiments in while others wait
 BREAKDOWNS = 3  # times in a row that workers may die before anything is measured
+REPLY = 60.0  # seconds until a cluster must have answered once
 KEPT = 10_000  # results for all viewers
 
 Task = Hashable  # frozen, and small: it travels to a worker
@@ -330,10 +331,12 @@ def connected(backend: Backend) -> Iterator[None]:
         import_module("ray").init(address=backend.address, ignore_reinit_error=True)
         import_module("ray.util.joblib").register_ray()
     with parallel_config(backend.name, n_jobs=WORKERS if backend.name == "loky" else -1, **options):
+        client = getattr(get_active_backend()[0], "client", None)  # Dask's connection to its scheduler
         try:
+            if client is not None:  # a scheduler that does not know this module would drop every call without a word
+                client.submit(attempt, len, (), pure=False).result(timeout=REPLY)
             yield
         finally:
-            client = getattr(get_active_backend()[0], "client", None)  # Dask's connection to its scheduler
             if client is not None:
                 client.close()
 

@@ -57,6 +57,7 @@ async def main(lesson: str, rounds: int, seconds: float, cores: int) -> None:
                 await asyncio.sleep(0.5)
             await asyncio.sleep(5)
             await viewer.press(f"{lesson}_play")
+            await asyncio.sleep(5)
             ratios = []
             for _ in range(rounds):
                 busy = await rate(viewer, seconds)
