@@ -38,6 +38,7 @@ STYLE = """
 [data-testid="stSliderThumbValue"], button[data-selected="true"],
 button[kind="tertiary"]:is(:hover, :active, [aria-expanded="true"]) {color: light-dark(#0b63ad, #7db8ec) !important;}
 [data-testid="stWidgetLabel"][disabled] {color: light-dark(#5c666f, #9aa5af) !important;}
+[data-testid="stSidebarNavLink"] {padding-top: .32rem; padding-bottom: .32rem;}
 [data-testid="stSidebarNavLink"] * {white-space: normal !important; overflow: visible; line-height: 1.25;}
 [data-testid="stPageLink"] [data-testid="stMarkdownContainer"] p {white-space: normal;}
 [class*="_numbers"] > [data-testid="stElementContainer"] {flex: 1 1 0 !important; min-width: 6.6rem;}

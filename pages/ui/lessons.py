@@ -40,7 +40,7 @@ LESSONS = (
     Lesson("backpropagation", "foundations", ":material/undo:", "反向传播", "Backpropagation", "沿着计算图往回走，每条边乘一个导数，就得到每个权重的梯度。", "Walk the graph backwards, multiply by one derivative per edge, and every weight has its gradient.", ("neuron",)),
     Lesson("gradient_descent", "foundations", ":material/terrain:", "梯度下降", "Gradient descent", "五种方法从同一点出发，看谁先走到谷底。", "Five methods start at the same place: which one is first at the bottom?", ("backpropagation",)),
     Lesson("playground", "foundations", ":material/hub:", "多层感知机", "Multilayer perceptron", "几十个神经元，每一个都看得见：自己搭网络，自己放点，看它怎样把平面弯开。", "A few dozen neurons, every one in view: build the network, place the points, and watch it bend the plane.", ("gradient_descent",)),
-    Lesson("convolution", "convolution", ":material/grid_on:", "卷积层", "Convolution", "一个小窗口滑过图像，处处用同一组权重。", "A small window slides over the picture with the same weights everywhere."),
+    Lesson("convolution", "convolution", ":material/grid_on:", "卷积层", "Convolution", "一个小窗口滑过图像，处处用同一组权重。", "A small window slides over the picture with the same weights everywhere.", ("neuron",)),
     Lesson("pooling", "convolution", ":material/compress:", "池化层", "Pooling", "缩小特征图，也让网络不那么在意图案挪动一两个像素。", "Shrink the maps, and care less where exactly a pattern sits.", ("convolution",)),
     Lesson("cnn", "convolution", ":material/layers:", "卷积神经网络", "Convolutional network", "把卷积层叠起来，看它当场学会认手写数字。", "Stack convolutions and watch the network learn real handwritten digits.", ("convolution", "pooling")),
     Lesson("rnn", "recurrent", ":material/all_inclusive:", "循环神经网络", "Recurrent network", "把上一步的状态送回来，网络就有了记忆；一扇固定的窗做不到。", "Feed the last state back in and a network has a memory, which no fixed window gives.", ("neuron", "gradient_descent")),
