@@ -45,6 +45,11 @@ class Optimizer:
     @torch.no_grad()
     def step(self, gradients: list[Tensor], learning_rate: float) -> None:
         """Update every parameter in place with its gradient."""
+        # The fused kernels read both as they lie in memory: a transposed gradient would move the wrong weights.
+        gradients = [
+            gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
+            for parameter, gradient in zip(self.parameters, gradients, strict=True)
+        ]
         if self.kind in ("adam", "adamw"):
             update = adam if self.kind == "adam" else adamw
             update(

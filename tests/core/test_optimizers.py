@@ -110,3 +110,18 @@ def test_pickling_carries_the_memory_of_past_gradients(kind):
 def test_an_unknown_kind_is_named():
     with pytest.raises(ValueError, match="'lion'"):
         Optimizer("lion", [])
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_gradient_that_lies_otherwise_in_memory_moves_the_same_weights(kind, channels_last):
+    generator = torch.Generator().manual_seed(0)
+    weight, gradient = (torch.randn(4, 3, 2, 5, generator=generator) for _ in range(2))
+    other = weight.clone(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    turned = gradient.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0)
+    assert turned.stride() not in (gradient.stride(), other.stride())
+    for each, found in ((weight, gradient), (other, turned)):
+        optimizer = Optimizer(kind, [each])
+        for _ in range(3):
+            optimizer.step([found], 0.1)
+    assert torch.equal(weight, other)
