@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from core.config import Config, Span
 from core.convolution import ConvolutionConfig
 from core.training import ACCURACY, LOSS, Metric, Race
-from pages.ui import charts, live, pins
+from pages.ui import charts, live, pins, readings
 from pages.ui.address import decode, encode, fits
 from pages.ui.turns import Turns
 
@@ -288,7 +288,7 @@ def test_a_magnitude_is_neither_good_nor_bad_and_its_largest_is_told():
     for run, value in zip(race.runs.values(), (3.0, 5.0), strict=True):
         run.learner.metrics = (LOSS, norm)
         run.history[-1].scores["train"]["Norm"] = value
-    frame = live.Frame.__new__(live.Frame)
+    frame = readings.Frame.__new__(readings.Frame)
     frame.live, frame.names = SimpleNamespace(race=race), {"a": "A", "b": "B"}
     assert frame._scores(norm)[0] == "5"
     assert frame._scores(norm)[1].endswith("B") and frame._scores(norm)[1] != frame._scores(norm._replace(better="higher"))[1]  # fmt: skip
@@ -297,7 +297,7 @@ def test_a_magnitude_is_neither_good_nor_bad_and_its_largest_is_told():
 
 
 def test_a_curve_of_a_group_is_called_by_what_tells_it_apart():
-    inside = live.Inside.__new__(live.Inside)
+    inside = readings.Inside.__new__(readings.Inside)
     one, two = Metric("Norm 1", group="Norm"), Metric("Norm 2", group="Norm")
     inside.live = SimpleNamespace(race=SimpleNamespace(runs={"lstm_a": None, "gru_b": None}))
     assert inside._label("lstm_a", one, (one, two)) == "lstm_a 1"
