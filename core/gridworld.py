@@ -528,12 +528,11 @@ class SweepLearner:
         return self.change
 
     def evaluate(self) -> Scores:
-        policy = greedy(look_ahead(self.grid, self.values, self.config.discount))
-        scores = {
-            GREEDY.name: expected_return(self.grid, policy, self.config.cap),
-            VALUE_ERROR.name: value_error(self.config, self.values),
-            CHANGE.name: self.change,
-        }
+        """Before the first sweep there is no policy to speak of: its values are all equal."""
+        scores = {VALUE_ERROR.name: value_error(self.config, self.values)}
+        if self.before is not self.values:
+            policy = greedy(look_ahead(self.grid, self.values, self.config.discount))
+            scores |= {GREEDY.name: expected_return(self.grid, policy, self.config.cap), CHANGE.name: self.change}
         return {"train": scores}
 
     def state(self) -> dict[str, Tensor]:
@@ -710,17 +709,16 @@ class EpisodeLearner:
         return torch.tensor(self.table, dtype=torch.float64)
 
     def evaluate(self) -> Scores:
-        values, cap = self.learned(), self.config.cap
-        recent = list(self.returns)[-SMOOTHED:]
-        by_hand = expected_return(self.grid, exploring(values, self.epsilon), cap) if not recent else 0.0
-        scores = {
-            RETURN.name: sum(recent) / len(recent) if recent else by_hand,
-            GREEDY.name: expected_return(self.grid, greedy(values), cap),
-            VALUE_ERROR.name: value_error(self.config, values.amax(1)),
-            LATEST.name: recent[-1] if recent else by_hand,
-            LENGTH.name: float(len(self.moves)),
-            EXPLORATION.name: self.epsilon,
-        }
+        """Before the first episode there is no return, and no action that is better than the others."""
+        values, recent = self.learned(), list(self.returns)[-SMOOTHED:]
+        scores = {VALUE_ERROR.name: value_error(self.config, values.amax(1)), EXPLORATION.name: self.epsilon}
+        if recent:
+            scores |= {
+                RETURN.name: sum(recent) / len(recent),
+                GREEDY.name: expected_return(self.grid, greedy(values), self.config.cap),
+                LATEST.name: recent[-1],
+                LENGTH.name: float(len(self.moves)),
+            }
         return {"train": scores}
 
     def state(self) -> dict[str, Tensor]:
@@ -885,12 +883,12 @@ class Contrast(NamedTuple):
     """The returns of several runs of one method, episode by episode."""
 
     mean: Tensor  # (episodes,) smoothed over SMOOTHED episodes
-    low: Tensor  # the lowest and the highest of the runs, smoothed likewise
+    low: Tensor  # a tenth of the runs is below, a tenth above, smoothed likewise
     high: Tensor
 
 
 def contrast(config: GridworldConfig, runs: int, episodes: int) -> dict[str, Contrast]:
-    """What Q-learning and SARSA earn online, while they explore: the mean over `runs` seeds, and the band of all."""
+    """What Q-learning and SARSA earn online, while they explore: the mean over `runs` seeds, and the band of most."""
     found = {}
     for method, each in race(config).items():
         curves = []
@@ -901,7 +899,7 @@ def contrast(config: GridworldConfig, runs: int, episodes: int) -> dict[str, Con
                 returns.append(learner.returns[-1])
             curves.append(smooth(torch.tensor(returns)))
         every = torch.stack(curves)
-        found[method] = Contrast(every.mean(0), every.amin(0), every.amax(0))
+        found[method] = Contrast(every.mean(0), every.quantile(0.1, 0), every.quantile(0.9, 0))
     return found
 
 

@@ -203,7 +203,7 @@ with picture:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(t("前一步", "Earlier"), key="gridworld_earlier", icon=":material/chevron_left:", on_click=look_back, args=(1,), disabled=live.playing, help=t("回合里的前一步", "The step before, within the episode"))  # fmt: skip
             st.button(t("后一步", "Later"), key="gridworld_later", icon=":material/chevron_right:", on_click=look_back, args=(-1,), disabled=live.playing or not back)  # fmt: skip
-            st.caption(t("一步训练 = 一个回合。紫红的点是走完这一回合的智能体，下面是它这一步学到的。", "One training step is one episode. The crimson dot is the agent; below: what it learned at this step of its way."))  # fmt: skip
+            st.caption(t("一步训练 = 一个回合。紫红的点是走完这一回合的智能体，下面是它这一步学到的。**点一个格子**，看它四个动作的值。", "One training step is one episode. The crimson dot is the agent; below: what it learned at this step of its way. **Click a cell** for the values of its four actions."))  # fmt: skip
     live.picture(partial(pictures.update, cell=cell, back=back, rate=pictures.rate_at(run, live.replayed)), run=config.method)  # fmt: skip
 live.panel()
 
@@ -222,8 +222,9 @@ with st.expander(t("自己走走看", "Walk yourself"), icon=":material/sports_e
                 column.button(pictures.SYMBOLS[action], key=f"gridworld_go{action}", shortcut=pictures.KEYS[action], on_click=move, args=(action,), disabled=over, help=pictures.actions()[action], width="stretch")  # fmt: skip
             st.button(t("再来一回合", "Another episode"), key="gridworld_again", icon=":material/replay:", on_click=begin_game, type="primary" if over else "secondary", width="stretch")  # fmt: skip
             yours, greedy = st.columns(2)
+            best = run.history[-1].scores["train"].get("Greedy return")
             yours.metric(t("你的回报", "Your return"), pictures.short(game["total"]), t(f"{len(game['way']) - 1} 步", f"{len(game['way']) - 1} steps"), delta_color="off", delta_arrow="off")  # fmt: skip
-            greedy.metric(t("智能体（贪心）", "The agent, greedy"), pictures.short(run.history[-1].scores["train"]["Greedy return"]))  # fmt: skip
+            greedy.metric(t("智能体（贪心）", "The agent, greedy"), pictures.short(best) if best is not None else "–")  # fmt: skip
             st.caption(t("方向键也行。数字藏起来了：智能体开始时也看不见。", "Arrow keys work, too. No numbers here: the agent had none either."))  # fmt: skip
 with st.expander(t("SARSA 与 Q 学习：许多次运行的平均", "SARSA against Q-learning, the mean of many runs"), icon=":material/stacked_line_chart:", key="gridworld_contrast", on_change="rerun") as part:  # fmt: skip
     if part.open:

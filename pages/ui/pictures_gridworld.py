@@ -365,7 +365,7 @@ def update(config: GridworldConfig, snapshot: Snapshot, cell: int, back: int, ra
     """One backup of a sweep, or the update of one step of the latest episode, with its numbers."""
     if config.method in PLANNING:
         return backup(config, snapshot, cell)
-    return Scene((learned(config, snapshot, back, rate), returns(snapshot)), t("一步更新的算式，和最近各回合的回报。", "One update written out, and the returns of the latest episodes."))  # fmt: skip
+    return Scene((learned(config, snapshot, cell, back, rate), returns(snapshot)), t("一步更新的算式，和最近各回合的回报。", "One update written out, and the returns of the latest episodes."))  # fmt: skip
 
 
 def place(config: GridworldConfig, state: int) -> str:
@@ -373,9 +373,12 @@ def place(config: GridworldConfig, state: int) -> str:
     return f"({state // columns + 1}, {state % columns + 1})"
 
 
-def learned(config: GridworldConfig, snapshot: Snapshot, back: int, rate: float) -> Figure:
-    drawn = Figure(SUM, 4 * LINE + 14)
-    moves = snapshot.state["moves"]
+def learned(config: GridworldConfig, snapshot: Snapshot, cell: int, back: int, rate: float) -> Figure:
+    drawn = Figure(SUM, 5 * LINE + 14)
+    moves, here = snapshot.state["moves"], snapshot.state["action_values"][cell].tolist()
+    framed = [t(f"框住的 {place(config, cell)}：", f"Framed {place(config, cell)}: ")]
+    framed += [f"{symbol} {short(value)}" for symbol, value in zip(SYMBOLS, here, strict=True)]
+    drawn.text("\u2002".join(framed), 4, 22 + 4 * LINE, size=15)
     if not len(moves):
         drawn.text(t("走一个回合（“单步”），这里写出它的更新。", "Make an episode (Step): its updates are written out here."), 4, 24, size=15, ink="muted")  # fmt: skip
         return drawn
@@ -521,7 +524,7 @@ def contrasted(config: GridworldConfig) -> dict[str, Contrast]:
 
 
 def contrast_chart(found: dict[str, Contrast]) -> alt.LayerChart:
-    """The mean over the runs, and the band of all of them."""
+    """The mean over the runs, and the band of most of them."""
     names = [term(name) for name in found]
     rows = pd.concat(
         pd.DataFrame(
@@ -531,16 +534,20 @@ def contrast_chart(found: dict[str, Contrast]) -> alt.LayerChart:
     )  # fmt: skip
     top, usual = float(rows["high"].max()), float(rows["mean"].quantile(0.15))
     floor = usual - max(0.4 * (top - usual), 0.1)  # the first episodes are far worse, and would hide the rest
-    rows["low"] = rows["low"].clip(lower=floor)
     scale = alt.Scale(domain=names, range=list(SERIES[: len(names)]))
-    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=3)
+    legend = alt.Legend(
+        title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=3, symbolOpacity=1
+    )
     x = alt.X("episode:Q", title=t("回合", "Episode"), axis=alt.Axis(grid=False, tickCount=6), scale=alt.Scale(nice=False))  # fmt: skip
-    y = alt.Y("mean:Q", title=None, scale=alt.Scale(domain=[floor, top], clamp=True), axis=alt.Axis(tickCount=5))  # fmt: skip
+    y = alt.Y("mean:Q", title=None, scale=alt.Scale(domain=[floor, top]), axis=alt.Axis(tickCount=5))  # fmt: skip
     base = alt.Chart(rows)
-    band = base.mark_area(opacity=0.16, clip=True).encode(x=x, y=alt.Y("low:Q").title(None), y2="high:Q", color=alt.Color("method:N", scale=scale, legend=None))  # fmt: skip
+    band = base.mark_area(opacity=0.16, clip=True).encode(x=x, y=alt.Y("low:Q").title(None), y2="high:Q", color=alt.Color("method:N", scale=scale, legend=legend, title=None))  # fmt: skip
     line = base.mark_line(strokeWidth=3, clip=True).encode(
         x=x, y=y, color=alt.Color("method:N", scale=scale, legend=legend, title=None),
         strokeDash=alt.StrokeDash("method:N", legend=legend, title=None, scale=alt.Scale(domain=names, range=[[1, 0], [7, 4]])),
     )  # fmt: skip
-    heading = t(f"每回合的回报：{RUNS} 次运行的平均和范围", f"Return per episode: mean and range of {RUNS} runs")
+    heading = t(
+        f"每回合的回报：{RUNS} 次运行的平均，和中间八成的范围",
+        f"Return per episode: mean of {RUNS} runs and the middle 80%",
+    )
     return alt.layer(band, line).properties(height=300, title=alt.TitleParams(heading, anchor="start", fontSize=16, fontWeight=600))  # fmt: skip

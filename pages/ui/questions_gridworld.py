@@ -206,7 +206,9 @@ def wins(live: Live) -> tuple[bool, str]:
     config, best = settings(run), latest(run, GREEDY)
     if config.map != MAPS["lake8"] or config.slip < 0.6 or config.cap > 200 or config.method in PLANNING:
         return False, t("先选“冰湖 8×8”预设", "choose the preset Frozen lake 8×8 first")
-    return best is not None and best >= 0.85, t(f"现在赢 {best:.0%}", f"wins {best:.0%} now")
+    if best is None:
+        return False, t("还没有学", "nothing is learned yet")
+    return best >= 0.85, t(f"现在赢 {best:.0%}", f"wins {best:.0%} now")
 
 
 def far(live: Live) -> tuple[bool, str]:
