@@ -675,7 +675,7 @@ class EpisodeLearner:
     """A table of action values that learns from what happens; one update is one episode, with an update at every step."""
 
     metrics: tuple[Metric, ...] = (RETURN, GREEDY, VALUE_ERROR, LATEST, LENGTH, EXPLORATION)
-    memories = ("visits", "moves", "returns")  # of its state, beside what is learned
+    memories = ("visits", "moves", "length", "returns")  # of its state, beside what is learned
 
     def __init__(self, config: GridworldConfig):
         self.config, self.grid = config, grid_of(config)
@@ -722,12 +722,14 @@ class EpisodeLearner:
         return {"train": scores}
 
     def state(self) -> dict[str, Tensor]:
-        """{"action_values": (S, A), "visits": (S,), "moves": (M, 6) as Move, "returns": (R,) of the latest episodes}"""
+        """{"action_values": (S, A), "visits": (S,), "moves": (M, 6) as Move, the last ones of "length" in all, "returns":
+        (R,) of the latest episodes}"""
         moves = self.moves[-KEPT_MOVES:]
         return {
             "action_values": self.learned(),
             "visits": torch.tensor(self.visits, dtype=torch.int32),
             "moves": torch.tensor(moves, dtype=torch.float32).reshape(len(moves), 6),
+            "length": torch.tensor(len(self.moves)),
             "returns": torch.tensor(self.returns, dtype=torch.float32),
         }
 

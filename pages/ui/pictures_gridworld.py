@@ -40,7 +40,7 @@ from pages.ui.palette import NEGATIVE, POSITIVE, SERIES
 from pages.ui.scene import Figure, Scene
 from pages.ui.text import t, term
 
-WIDTH, TALLEST, LARGEST = 576, 440, 92  # of the world, its height, and the side of a cell, at most
+WIDTH, TALLEST, LARGEST = 546, 440, 92  # of the world, its height, and the side of a cell, at most
 SUM = 440  # width of an update written out: a phone shows it in letters that can be read
 MARGIN = 2
 INK, FAINT, PAPER = "#000000", "#6b7680", "#ffffff"  # on cells, which are light in both themes
@@ -385,11 +385,12 @@ def learned(config: GridworldConfig, snapshot: Snapshot, cell: int, back: int, r
     at = max(0, len(moves) - 1 - back)
     state, action, reward, following, before, target = moves[at].tolist()
     move = Move(int(state), int(action), reward, int(following), before, target)
-    error = move.target - move.before
+    error, length = move.target - move.before, int(snapshot.state["length"])
+    number = length - len(moves) + at + 1  # of a long episode only the last moves are kept
     lines = [
         t(
-            f"第 {at + 1}/{len(moves)} 步：s = {place(config, move.state)}，a = {actions()[move.action]} {SYMBOLS[move.action]}，r = {short(move.reward)}，s′ = {place(config, move.following)}",
-            f"Step {at + 1} of {len(moves)}: s = {place(config, move.state)}, a = {actions()[move.action]} {SYMBOLS[move.action]}, r = {short(move.reward)}, s′ = {place(config, move.following)}",
+            f"第 {number}/{length} 步：s = {place(config, move.state)}，a = {actions()[move.action]} {SYMBOLS[move.action]}，r = {short(move.reward)}，s′ = {place(config, move.following)}",
+            f"Step {number} of {length}: s = {place(config, move.state)}, a = {actions()[move.action]} {SYMBOLS[move.action]}, r = {short(move.reward)}, s′ = {place(config, move.following)}",
         )
     ]
     if config.method == "monte_carlo":

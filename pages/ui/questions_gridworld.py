@@ -219,9 +219,9 @@ def far(live: Live) -> tuple[bool, str]:
         return False, t("从起点到不了终点", "no way leads from the start to an end")
     if config.method in PLANNING:
         return False, t("选一个不知道规则的方法", "choose a method without the rules")
-    moves = run.snapshot().state["moves"]
-    arrived = 0 < len(moves) <= 1.2 * steps
-    words = t(f"最短 {steps} 步，最近一回合走了 {len(moves)} 步", f"shortest way {steps} steps; the latest episode took {len(moves)}")  # fmt: skip
+    walked = int(run.snapshot().state["length"])
+    arrived = 0 < walked <= 1.2 * steps
+    words = t(f"最短 {steps} 步，最近一回合走了 {walked} 步", f"shortest way {steps} steps; the latest episode took {walked}")  # fmt: skip
     return steps >= 30 and arrived, words
 
 

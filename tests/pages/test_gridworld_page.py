@@ -292,6 +292,7 @@ def test_the_temporal_difference_error_is_written_with_its_numbers():
     state, action, reward, following, before, target = moves[-3]
     framed, *lines = texts(pictures.update(config, run.snapshot(), 12, 2, 0.5))
     assert "(2, 1)" in framed and all(pictures.short(value) in framed for value in run.learner.table[12])
+    assert f"Step {len(moves) - 2} of {len(moves)}:" in lines[0]
     layout = read_map(config.map)
     assert f"({state // 12 + 1}, {state % 12 + 1})" in lines[0] and pictures.SYMBOLS[action] in lines[0]
     assert f"({following // layout.columns + 1}, {following % layout.columns + 1})" in lines[0]
