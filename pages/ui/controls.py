@@ -189,7 +189,9 @@ def read_address(key: str, default: Any, limits: Limits | None) -> Any:
         return default
     try:
         value = decode(texts[0], default, limits)
-        if limits is not None:
+        if (
+            limits is not None and value != default
+        ):  # a default may be outside: no list at all, where its items have limits
             check(key, value, limits)
         return value
     except (SettingError, ValueError, OverflowError):
