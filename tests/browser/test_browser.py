@@ -61,11 +61,13 @@ def test_a_cold_deep_link_opens_its_lesson(fresh_port, visit):
 def test_a_click_on_a_state_is_looked_at_while_it_trains(port, visit):
     page = visit(port, "/rnn?lang=en")
     page.wait_for_selector(".st-key-rnn_play")
+    states = page.locator("[data-map='rnn hidden']")
+    page.set_viewport_size({"width": 1280, "height": 2400})  # both in view: what is painted anew cannot be scrolled to
     button(page, "rnn_play").click()
     wait_until(page, lambda: steps(page) > 5)
-    states = page.locator("[data-map='rnn hidden']")
-    states.scroll_into_view_if_needed()
-    box = states.bounding_box()
+    boxes: list = []
+    wait_until(page, lambda: boxes.append(states.bounding_box()) or boxes[-1])  # none while it is painted anew
+    box = boxes[-1]
     page.mouse.click(box["x"] + box["width"] * 16.5 / 20, box["y"] + box["height"] * 2.5 / 32)
     value = page.locator(".st-key-rnn_at input[type=range]")
     wait_until(page, lambda: value.input_value() == "17")
@@ -81,6 +83,9 @@ def test_play_grows_the_curve_until_pause(port, visit, stem):
     page.wait_for_selector(f".st-key-{stem}_play")
     button(page, f"{stem}_play").click()
     wait_until(page, lambda: steps(page) > 5)
+    page.wait_for_timeout(
+        1000
+    )  # the click itself has changed what the charts say of themselves: they are embedded anew
     page.evaluate(MARK)
     seen = steps(page)
     wait_until(page, lambda: steps(page) > seen + 5)

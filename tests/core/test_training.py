@@ -521,7 +521,10 @@ def test_a_race_survives_pickling():
 def openmp() -> ctypes.CDLL:
     """The OpenMP that torch runs on."""
     try:
-        found = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "libgomp" in line}
+        lines = Path("/proc/self/maps").read_text().splitlines()
+        found = {
+            line.split()[-1] for line in lines if "/torch" in line and "libgomp" in line
+        }  # scikit-learn has its own
     except OSError:
         found = set()
     if not found:
