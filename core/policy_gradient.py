@@ -582,9 +582,9 @@ PRESETS: dict[str, PolicyGradientConfig] = {
     "dqn": DQN,
     "random": PolicyGradientConfig(method="random"),
     # These break, each for one reason:
-    "rash": PolicyGradientConfig(method="actor_critic", critic_steps=1),  # δ of a critic that knows nothing yet
-    "blind": PolicyGradientConfig(discount=0.5),  # the fall is felt a few steps back only
+    "rash": PolicyGradientConfig(method="actor_critic", critic_steps=1, learning_rate=0.01),  # δ of a critic that lags
+    "blind": PolicyGradientConfig(discount=0.0),  # every push is told 1, whatever comes of it
+    "undecided": PolicyGradientConfig(entropy=20.0),  # indecision pays better than standing
     "hasty": PolicyGradientConfig(learning_rate=0.1),
     "forgetful": replace(DQN, memory=64),  # a batch is the latest second, and nothing else
-    "chasing": replace(DQN, target_every=1),  # the target moves with what it teaches
 }

@@ -52,6 +52,7 @@ LESSONS = (
     Lesson("seq2seq", "attention", ":material/swap_horiz:", "序列到序列", "Sequence to sequence", "边写边回头看：对齐图从一片灰云变成一条对角线。", "A decoder that looks back while it writes: its map sharpens from a cloud to a diagonal.", ("attention",)),
     Lesson("self_attention", "attention", ":material/hub:", "多头与自注意力", "Self-attention", "同一个序列里，每个位置向所有位置提问；几个头同时问不同的事。", "Every position asks all positions of its own sequence; several heads ask for different things at once.", ("attention",)),
     Lesson("gridworld", "reinforcement", ":material/grid_4x4:", "网格世界", "Grid world", "从终点往回传：每个格子值多少，该往哪走；知道规则就算，不知道就走走看。", "Value creeps back from the goal: what each cell is worth and where to go, computed from the rules or learned by walking."),
+    Lesson("policy_gradient", "reinforcement", ":material/balance:", "策略梯度", "Policy gradient", "让杆子立住：推完才知道好坏，好的推法以后多用一点。", "Balance a pole: what a push was good for shows later, and what went well becomes likelier.", ("gridworld", "gradient_descent")),
 )
 # fmt: on
 

@@ -189,12 +189,12 @@ function ink(role) {
 }
 
 function walk(view, node, item) { // once for each way: a frame that shows it again lets it go on from where it was
-  const way = JSON.stringify([item.x, item.y, item.way]);
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  if (view.walk?.way !== way) view.walk = { way, began: performance.now() };
-  const passed = performance.now() - view.walk.began;
+  const way = JSON.stringify([item.x, item.y, item.way]), { x: left = 0, y: top = 0 } = item;
+  if (!item.seconds || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  const began = view.before?.get(way) ?? performance.now(), passed = performance.now() - began;
+  view.walks.set(way, began);
   if (passed >= 1000 * item.seconds) return;
-  const steps = item.way.map(([x, y]) => ({ transform: `translate(${x - item.x}px, ${y - item.y}px)` }));
+  const steps = item.way.map(([x, y, turn = 0]) => ({ transform: `translate(${x - left}px, ${y - top}px) rotate(${turn}deg)` }));
   node.animate(steps, { duration: 1000 * item.seconds }).currentTime = passed;
 }
 
@@ -210,6 +210,7 @@ function drawFigure(view, component) {
   const focused = component.parentElement.getRootNode().activeElement?.getAttribute?.("data-map");
   svg.replaceChildren();
   view.maps = {};
+  [view.before, view.walks] = [view.walks, new Map()];
   const defs = add(svg, "defs", {});
   for (const item of figure.items.flatMap(expand)) {
     if (item.t === "map") {
@@ -266,8 +267,13 @@ function drawFigure(view, component) {
       const node = add(svg, "rect", { x: item.x, y: item.y, width: item.w, height: item.h, class: "area" });
       touch(view, item, node, component);
     } else if (item.t === "path") {
-      add(svg, "path", { d: item.d, fill: ink(item.fill), stroke: ink(item.ink), "stroke-width": item.width,
+      const node = add(svg, "path", { d: item.d, fill: ink(item.fill), stroke: ink(item.ink), "stroke-width": item.width,
         "stroke-dasharray": item.dash, "stroke-linejoin": "round", opacity: item.opacity });
+      if (item.way) {
+        const [x, y, turn] = item.way.at(-1);
+        node.setAttribute("transform", `translate(${x} ${y}) rotate(${turn})`);
+        walk(view, node, item);
+      }
     }
   }
   view.layer = add(svg, "g", { "pointer-events": "none" });

@@ -205,10 +205,14 @@ class Figure:
         width: float = 1.5,
         dash: str | None = None,
         opacity: float = 1.0,
+        way: Sequence[tuple[float, float, float]] = (),
+        seconds: float = 0.0,
     ) -> Figure:
-        """An SVG path."""
+        """An SVG path; with a `way` it is a thing drawn around 0 0 that stands at the last of these (right, down, turned by
+        so many degrees), and, for viewers who want motion, comes there along the others in so many seconds."""
         item = {"t": "path", "d": d, "ink": ink, "fill": fill, "width": width, "opacity": opacity}
-        self.items.append(item | ({"dash": dash} if dash else {}))
+        moving = {"way": [list(place) for place in way], "seconds": seconds} if way else {}
+        self.items.append(item | ({"dash": dash} if dash else {}) | moving)
         return self
 
 

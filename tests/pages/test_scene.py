@@ -26,3 +26,16 @@ def test_a_circle_that_has_a_way_ends_it_where_it_stands():
     assert (walking["x"], walking["y"]) == (5, 5)
     assert not still.keys() & {"way", "seconds"}
     assert "way" not in Figure(10, 10).circle(5, 5, 1, way=((5, 5),)).items[0]
+
+
+def test_a_path_that_has_a_way_stands_at_its_end():
+    still, put, moving = (
+        Figure(10, 10)
+        .path("M0 0h1")
+        .path("M0 0h1", way=((5, 5, 12.0),))
+        .path("M0 0h1", dash="2 2", way=((1, 5, 0.0), (5, 5, 12.0)), seconds=2.0)
+        .items
+    )
+    assert not still.keys() & {"way", "seconds"}
+    assert put["way"] == [[5, 5, 12.0]] and put["seconds"] == 0.0
+    assert moving["way"][-1] == [5, 5, 12.0] and moving["seconds"] == 2.0 and moving["dash"] == "2 2"
