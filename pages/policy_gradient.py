@@ -71,8 +71,9 @@ run = live.race.runs[config.method]
 look = {"shown": controls.value("shown"), "at": controls.value("at")}
 with above:
     live.buttons()
-with formula:
-    st.latex(pictures.formula(config, run.learner.entropy_bonus))
+with formula, st.container(horizontal=True, gap="large", vertical_alignment="center"):
+    for part in pictures.formula(config, run.learner.entropy_bonus):
+        st.latex(part, width="content")
 with picture:
     live.picture(partial(pictures.cart, **look, moving=not live.playing and live.replayed is None), run=config.method)
     live.picture(partial(pictures.overview, **look), run=config.method)

@@ -37,10 +37,9 @@ from core.training import Snapshot
 from pages.ui.scene import Figure, Scene
 from pages.ui.text import t, term
 
-WIDTH, SIDE = 576, 279  # of the track, and of a square figure: two stand under it
-METRE = 100  # units of the track
+WIDTH, SIDE = 552, 267  # of the track, and of a square figure: two stand under it
+METRE = 98  # units of the track
 GROUND, POSES = 176, 9  # height of the rails, and how many small poses stand under them
-SMALL = 62  # units from one of these to the next
 CART, POLE, INK = "#56626e", "#b8860b", "#17212b"
 CELLS = 36  # of the plane, along one side
 LEAN, TURN = 15.0, 3.0  # the plane: degrees to either side, and radians a second
@@ -59,20 +58,21 @@ def short(value: float) -> str:
     return text.replace("-", "−") if float(text) else "0"
 
 
-def formula(config: PolicyGradientConfig, bonus: float) -> str:
-    """KaTeX: what an update follows, with the settings in it."""
+def formula(config: PolicyGradientConfig, bonus: float) -> tuple[str, ...]:
+    """KaTeX: what an update follows, with the settings in it; then what is meant by it."""
     gamma = f"{config.discount:g}"
     if config.method == "random":
-        return r"\pi(\rightarrow \mid s) = \tfrac12"
+        return (r"\pi(\rightarrow \mid s) = \tfrac12",)
     if config.method == "dqn":
-        return rf"L = \tfrac12\big(r + {gamma}\max_{{a'}} Q^-(s',a') - Q(s,a)\big)^2"
-    weight = {
-        "reinforce": "G_t", "baseline": r"\big(G_t - V(s_t)\big)",
-        "actor_critic": rf"\big(r_t + {gamma}\,V(s_{{t+1}}) - V(s_t)\big)",
-    }[config.method]  # fmt: skip
-    returns = rf",\qquad G_t = \textstyle\sum_k {gamma}^k\, r_{{t+k}}" if config.method != "actor_critic" else ""
+        return (rf"L = \tfrac12\big(r + {gamma}\max_{{a'}} Q^-(s',a') - Q(s,a)\big)^2",)
+    weight = {"reinforce": "G_t", "baseline": r"\big(G_t - V(s_t)\big)", "actor_critic": r"\delta_t"}[config.method]
     entropy = rf" + {bonus:g}\,\nabla H(\pi)" if bonus else ""
-    return rf"\nabla J \approx \frac1T\sum_t {weight}\;\nabla \log \pi(a_t \mid s_t){entropy}{returns}"
+    meant = (
+        rf"\delta_t = r_t + {gamma}\,V(s_{{t+1}}) - V(s_t)"
+        if config.method == "actor_critic"
+        else rf"G_t = \textstyle\sum_k {gamma}^k\, r_{{t+k}}"
+    )
+    return rf"\nabla J \approx \frac1T\sum_t {{{weight}}}\,\nabla \log \pi(a_t \mid s_t){entropy}", meant
 
 
 # ---- the episode that is shown ---------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def cart(config: PolicyGradientConfig, snapshot: Snapshot, shown: str, at: int, 
         middle = (number + 0.5) * WIDTH / POSES
         standing(drawn, [episode.places[step]], 34, 262, middle, 0.0, shift=7)
         near = abs(step - here) <= count / (POSES - 1) / 2
-        drawn.text(str(step), middle, 285, size=13, anchor="middle", ink="text" if near else "muted", bold=near)
+        drawn.text(str(step), middle, 286, size=15, anchor="middle", ink="text" if near else "muted", bold=near)
     ending = t("倒了", "it fell") if episode.fell else t("还站着", "still up")
     return Scene((drawn,), t(f"小车倒立摆的一个回合，{count} 步，{ending}。", f"One episode of the cart-pole: {count} steps, {ending}."))  # fmt: skip
 
@@ -132,7 +132,7 @@ def rails(drawn: Figure) -> None:
     for metre in (-EDGE_AT, -1, 0, 1, EDGE_AT):
         x = WIDTH / 2 + metre * METRE
         drawn.line(x, GROUND, x, GROUND + 6, ink="muted", width=2)
-        drawn.text(f"{metre:g}".replace("-", "−") + (" m" if metre == EDGE_AT else ""), x, GROUND + 22, size=13, anchor="middle", ink="muted")  # fmt: skip
+        drawn.text(f"{metre:g}".replace("-", "−") + (" m" if metre == EDGE_AT else ""), x, GROUND + 23, size=15, anchor="middle", ink="muted")  # fmt: skip
     for side in (-1, 1):
         x = WIDTH / 2 + side * EDGE_AT * METRE
         drawn.line(x, GROUND, x, GROUND - 46, ink="#c4608f", width=3, dash="5 4")
@@ -165,20 +165,20 @@ def told(drawn: Figure, config: PolicyGradientConfig, view: Seen, last: bool) ->
     count = len(episode.actions)
     if not count:
         drawn.text(
-            t("还没有回合。按“单步”走一个。", "No episode yet. Press Step for one."), 4, 20, size=16, ink="muted"
+            t("还没有回合。按“单步”走一个。", "No episode yet. Press Step for one."), 4, 22, size=18, ink="muted"
         )
         return
     words = t(f"第 {here} / {count} 步", f"Step {here} of {count}")
-    drawn.text(f"{words}　x = {short(x)} m　θ = {short(math.degrees(angle))}°", 4, 20, size=16)
+    drawn.text(f"{words}　x = {short(x)} m　θ = {short(math.degrees(angle))}°", 4, 22, size=18)
     if last:
         down = t("倒了", "down") if abs(angle) > FALLEN_AT else t("出界", "off the track")
-        drawn.text(down if is_down(episode.places[here]) else t("时间到，还站着", "time is up, still standing"), WIDTH - 4, 20, size=16, anchor="end", bold=True)  # fmt: skip
+        drawn.text(down if is_down(episode.places[here]) else t("时间到，还站着", "time is up, still standing"), WIDTH - 4, 22, size=18, anchor="end", bold=True)  # fmt: skip
         return
     action = episode.actions[here]
     lean = leaning(config, view.network, torch.tensor([episode.places[here]])).item()
     words = f"Q({RIGHT}) − Q({LEFT}) = {short(lean)}" if config.method == "dqn" else f"π({RIGHT}) = {short(0.5 + lean)}"
     drawn.text(
-        f"{words}　{t('推', 'push')} {RIGHT if action else LEFT}", WIDTH - 4, 20, size=16, anchor="end", bold=True
+        f"{words}　{t('推', 'push')} {RIGHT if action else LEFT}", WIDTH - 4, 22, size=18, anchor="end", bold=True
     )
     side, centre = (1 if action else -1), WIDTH / 2 + x * METRE
     drawn.line(centre + side * 28, GROUND - 10, centre + side * 74, GROUND - 10, ink="orange" if action else "blue", width=5, arrow=True)  # fmt: skip
@@ -301,7 +301,7 @@ def update(config: PolicyGradientConfig, snapshot: Snapshot, at: int) -> Scene:
         nothing = t("随机策略什么也不学。", "A random policy learns nothing.") if config.method == "random" else t("走一个回合（“单步”），这里写出它教了什么。", "Make an episode (Step): what it teaches is written out here.")  # fmt: skip
         return Scene((drawn.text(nothing, 4, 22, size=16, ink="muted"),), words)
     here = min(at, len(told.weights) - 1)
-    left, right = Figure(SIDE, 196), Figure(SIDE, 196)
+    left, right = Figure(SIDE, BOTTOM + 28), Figure(SIDE, BOTTOM + 28)
     dqn, plain = config.method == "dqn", config.method == "reinforce"
     first = t("目标 r + γ max Q⁻(s′)", "target r + γ max Q⁻(s′)") if dqn else t("回报 G", "return G")
     second = "Q(s, a)" if dqn else "V(s)"
@@ -311,12 +311,15 @@ def update(config: PolicyGradientConfig, snapshot: Snapshot, at: int) -> Scene:
     curve(left, told.returns, low, top, here, "blue")
     if not plain:
         curve(left, told.values, low, top, here, "orange", dash="7 4")
-    left.text(first, 4, 15, size=14, ink="blue", bold=True)
+    left.text(first, 4, TOP - 15, size=14, ink="blue", bold=True)
     if not plain:
-        left.text(f"┄ {second}", SIDE - 4, 15, size=14, anchor="end", ink="orange", bold=True)
+        left.text(f"┄ {second}", SIDE - 4, TOP - 15, size=14, anchor="end", ink="orange", bold=True)
     bars(right, told.weights, here)
-    right.text(weight if dqn else t(f"乘在 ∇log π 上：{weight}", f"on ∇log π: {weight}"), 4, 15, size=14, bold=True)
-    return Scene((sums(config, snapshot, told, here), left, right), words)
+    right.text(
+        weight if dqn else t(f"乘在 ∇log π 上：{weight}", f"on ∇log π: {weight}"), 4, TOP - 15, size=14, bold=True
+    )
+    sums(left, right, config, snapshot, told, here)
+    return Scene((left, right), words)
 
 
 def bounded(value: Tensor) -> float:
@@ -325,7 +328,7 @@ def bounded(value: Tensor) -> float:
     return max(-1e6, min(1e6, found)) if math.isfinite(found) else 0.0
 
 
-TOP, BOTTOM, START = 30, 168, 44  # of the small curves
+TOP, BOTTOM, START = 86, 226, 44  # of the small curves
 
 
 def ticks(drawn: Figure, low: float, high: float, count: int, here: int) -> None:
@@ -371,13 +374,14 @@ def bars(drawn: Figure, values: Tensor, here: int) -> None:
             drawn.path("".join(parts), ink=ink, width=width)
 
 
-def sums(config: PolicyGradientConfig, snapshot: Snapshot, told: Credit, here: int) -> Figure:
+def sums(
+    left: Figure, right: Figure, config: PolicyGradientConfig, snapshot: Snapshot, told: Credit, here: int
+) -> None:
     """The numbers of one step."""
-    drawn = Figure(WIDTH, 60)
     state = snapshot.state
     action, count, discount = int(state["actions"][here]), len(told.weights), f"{config.discount:g}"
     g, v, w = (float(each[here]) for each in (told.returns, told.values, told.weights))
-    head = t(f"第 {here} / {count} 步，推{RIGHT if action else LEFT}：", f"Step {here} of {count}, push {RIGHT if action else LEFT}: ")  # fmt: skip
+    head = t(f"第 {here} / {count} 步，推{RIGHT if action else LEFT}", f"Step {here} of {count}, push {RIGHT if action else LEFT}")  # fmt: skip
     if config.method == "reinforce":
         line = f"G = Σ {discount}ᵏ · 1 = {exact(g)}"
     elif config.method == "baseline":
@@ -387,15 +391,15 @@ def sums(config: PolicyGradientConfig, snapshot: Snapshot, told: Credit, here: i
         if config.method == "actor_critic":
             ahead = (w + v - 1) / config.discount if config.discount else 0.0
         line = f"δ = 1 + {discount} · {bracketed(ahead)} − {bracketed(v)} = {exact(w)}"
-    drawn.text(head + line, 4, 20, size=16, bold=True)
     if config.method == "dqn":
-        after = t("回放从记忆里另抽一批步来学，不是只学这一回合。", "Replay learns from a batch drawn from memory, not from this episode alone.")  # fmt: skip
+        after = t("回放从记忆里另抽 64 步来学。", "Replay learns from 64 steps of the memory.")
     elif w > 0:
         after = t("正：这一推变得更可能。", "Positive: this push becomes likelier.")
     else:
-        after = t("负：这一推变得更不可能。", "Negative: this push becomes less likely.") if w < 0 else ""
-    drawn.text(after, 4, 46, size=15, ink="muted")
-    return drawn
+        after = t("负：这一推变得更不可能。", "Negative: this push gets less likely.") if w < 0 else ""
+    left.text(head, 4, 18, size=15, bold=True)
+    left.text(after, 4, 42, size=14, ink="muted")
+    right.text(line, 4, 18, size=15 if len(line) < 34 else 13, bold=True)
 
 
 def exact(value: float) -> str:
