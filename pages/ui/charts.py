@@ -84,7 +84,8 @@ def curve_spec(
     data_of = {name: getattr(words, part) for name, (part, _) in of.items()}
     run_of = {name: run for name, (_, run) in of.items()}
     several = len(runs) > 1
-    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2.5)
+    close = {"symbolSize": 250, "columnPadding": 6} if several else {"symbolSize": 500}  # three charts may share a row
+    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=2.5, **close)
     if not tested and not pinned:  # one kind of data: nothing to tell apart
         legend = None
     dash = alt.StrokeDash(
