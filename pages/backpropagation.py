@@ -20,6 +20,7 @@ from core.backpropagation import (
 from pages.ui import challenges, lesson, predict
 from pages.ui import pictures_backpropagation as pictures
 from pages.ui import questions_backpropagation as asked
+from pages.ui.controls import WIDE_ROOM
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t
@@ -81,7 +82,7 @@ parameters = parameter_names(outputs_of(config))
 if controls.value("weight") not in parameters:
     controls.put(weight="w1")
 if config.data == "xor":
-    controls.choice("line", t("看哪一行", "The line that is shown"), {0: "0 xor 0 = 0", 1: "0 xor 1 = 1", 2: "1 xor 0 = 1", 3: "1 xor 1 = 0"})  # fmt: skip
+    controls.choice("line", t("看哪一行", "The line that is shown"), {0: "0 xor 0 = 0", 1: "0 xor 1 = 1", 2: "1 xor 0 = 1", 3: "1 xor 1 = 0"}, room=WIDE_ROOM)  # fmt: skip
 
 live = Live(controls, {"network": config})
 line, weight, moving = controls.value("line"), controls.value("weight"), live.playing or live.filming

@@ -11,6 +11,7 @@ from pages.ui import challenges, lesson, predict, scene
 from pages.ui import pictures_cnn as pictures
 from pages.ui import questions_cnn as asked
 from pages.ui.canvas import canvas
+from pages.ui.controls import WIDE_ROOM
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t
@@ -134,7 +135,7 @@ with answer:
 
 lesson.heading("看得更细", "A closer look")
 looks = {"evidence": t("类别的权重", "Class weights"), "excitement": t("什么最激活", "What excites"), "errors": t("错在哪里", "Errors")}  # fmt: skip
-look = controls.choice("look", t("看什么", "Look at"), looks)
+look = controls.choice("look", t("看什么", "Look at"), looks, room=WIDE_ROOM)
 if look == "evidence":
     label = controls.slider("label", t("关注的类别", "Class looked at"))
     st.caption(t(f"类别 {label} 的权重放回它们所读的特征图；乘起来求和就是得分。", f"The weights of class {label}, back on the maps that they read; weight times map adds up to the score."))  # fmt: skip
@@ -158,7 +159,7 @@ st.caption(
 )
 
 lesson.heading("三个著名的网络", "Three famous networks")
-network = controls.choice("network", t("网络", "Network"), {name: name for name in ARCHITECTURES})
+network = controls.choice("network", t("网络", "Network"), {name: name for name in ARCHITECTURES}, room=WIDE_ROOM)
 st.markdown(pictures.layer_markdown(ARCHITECTURES[network].table(), named=True))
 st.caption(ARCHITECTURES[network].source)
 

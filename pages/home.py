@@ -5,7 +5,7 @@ import streamlit as st
 from core.convolution import ConvolutionConfig, convolve, kernel_preset
 from core.data.pictures import picture
 from pages.ui import frame, predict, scene
-from pages.ui.controls import Controls
+from pages.ui.controls import NARROW_ROOM, Controls
 from pages.ui.course_map import draw_map
 from pages.ui.lessons import GROUPS, LESSONS, find
 from pages.ui.text import t
@@ -48,7 +48,7 @@ with side:
     size = controls.slider("kernel", t("卷积核大小", "Kernel size"))
     names = {code: t(*words) for code, words in SHOWN.items()}
     controls.limits["hidden"] = tuple(SHOWN)
-    kernel = controls.choice("hidden", t("卷积核", "Kernel"), names)
+    kernel = controls.choice("hidden", t("卷积核", "Kernel"), names, room=NARROW_ROOM)
     st.page_link(
         frame.page_of(find("convolution")), label=t("在课程中打开", "Open the lesson"), icon=":material/arrow_forward:"
     )

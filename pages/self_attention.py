@@ -17,6 +17,7 @@ from core.self_attention import (
 from pages.ui import challenges, lesson, predict, scene, turns
 from pages.ui import pictures_self_attention as pictures
 from pages.ui import questions_self_attention as asked
+from pages.ui.controls import WIDE_ROOM
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t
@@ -148,6 +149,7 @@ closer = controls.choice(
         "shuffle": t("打乱输入", "Shuffle the input"),
         "cost": t("代价", "What it costs"),
     },
+    room=WIDE_ROOM,
 )
 name = pictures.head_name(config, layer, head)
 if closer == "steps":

@@ -8,6 +8,7 @@ from core.seq2seq import HELD_OUT, PRESETS, RACES, Seq2SeqConfig, as_examples, r
 from pages.ui import challenges, lesson, predict
 from pages.ui import pictures_seq2seq as pictures
 from pages.ui import questions_seq2seq as asked
+from pages.ui.controls import NARROW_ROOM
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t, term
@@ -46,6 +47,7 @@ with side:
         t("任务", "Task"),
         {"reverse": t("倒写", "Reverse"), "sort": t("排序", "Sort"), "copy": t("抄写", "Copy"), "recall": t("回忆", "Recall")},
         help=t("回忆：先读字母和数字的配对，再问每个字母配的数字。", "Recall: pairs of a letter and a numeral are read, then each letter's numeral is asked."),
+        room=NARROW_ROOM,
     )  # fmt: skip
     controls.slider("length", t("长度", "Length"))
     if task == "copy":
@@ -64,9 +66,9 @@ with side:
     if kind == "alone":
         controls.choice("attention", t("注意力", "Attention"), {"soft": t("软", "Soft"), "hard": t("硬", "Hard"), "none": t("无", "None")})  # fmt: skip
     if kind != "scorings":
-        controls.choice("scoring", t("打分函数", "Scoring function"), {name: term(name) for name in pictures.SCORES_TEX})  # fmt: skip
+        controls.choice("scoring", t("打分函数", "Scoring function"), {name: term(name) for name in pictures.SCORES_TEX}, room=NARROW_ROOM)  # fmt: skip
     if kind != "memories":
-        controls.choice("memory", t("记忆", "Memory"), {"plain": t("普通 K = V", "Plain K = V"), "key_value": t("键值对 K ≠ V", "Key–value K ≠ V")})  # fmt: skip
+        controls.choice("memory", t("记忆", "Memory"), {"plain": t("普通 K = V", "Plain K = V"), "key_value": t("键值对 K ≠ V", "Key–value K ≠ V")}, room=NARROW_ROOM)  # fmt: skip
     with st.expander(t("更多设置", "More settings"), key="seq2seq_more"):
         controls.slider("hidden", t("隐状态大小", "Hidden units"))
         controls.slider("batch_size", t("批大小", "Batch size"))

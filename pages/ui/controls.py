@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
+from unicodedata import east_asian_width
 
 import streamlit as st
 
@@ -28,6 +29,8 @@ DRAWN = "drawn"  # name → label of what this run has drawn, hidden controls in
 LATE = "late"  # {key: value} of controls that are to move before the next run draws them
 STARTED = "started"  # stem → {key: value} that the run began with, where the control has moved on since
 WORDED = "worded"  # (stem, language) → {field: (label, how a value is worded)} of what was drawn in this visit
+# How many letters of a choice's words stand side by side in a quarter, in a third and in the whole of the page.
+NARROW_ROOM, ROOM, WIDE_ROOM = 15, 25, 80
 PRESETS = "presets"  # the name by which a teacher's link hides or locks the row of presets
 
 
@@ -170,6 +173,11 @@ def keep_all() -> None:
             st.session_state[key] = value
 
 
+def letters(words: str) -> int:
+    """The width of words in letters; a Chinese character is as wide as two."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in words)
+
+
 def put(values: Mapping[str, Any]) -> None:
     """Move controls before their widgets are drawn, as from a callback: key → value."""
     settings().update(values)
@@ -280,10 +288,13 @@ class Controls:
         low, high, notch = (limits[0], limits[-1], limits.step) if isinstance(limits, range) else limits
         return self._widget(field, st.number_input, label, help=help, min_value=low, max_value=high, step=step or notch)
 
-    def choice(self, field: str, label: str, names: Mapping[Any, str], help: str | None = None) -> Any:
-        """One of several: side by side while they are few, else a list. `names` maps each code to its words."""
+    def choice(
+        self, field: str, label: str, names: Mapping[Any, str], help: str | None = None, room: int = ROOM
+    ) -> Any:
+        """One of several: side by side while they are few and short, else a list. `names` maps each code to its words;
+        `room` is for how many letters there is room beside each other."""
         options = [code for code in self.limits[field] if code in names]
-        if len(options) <= 4:
+        if len(options) <= 4 and sum(letters(names[code]) for code in options) <= room:
             return self._widget(
                 field, st.segmented_control, label, options=options, format_func=names.get, help=help,
                 required=True, width="stretch", wrap=True,

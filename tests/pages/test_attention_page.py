@@ -210,3 +210,14 @@ def test_nothing_moves_where_there_is_no_gradient():
     run = Run(PRESETS["hard"])
     run.step()
     assert asked.moved(run) == 0
+
+
+def test_a_choice_of_long_words_is_a_list_and_keeps_its_value_in_another_language():
+    app = open_page("en")
+    assert [group.key for group in app.segmented_control if group.key == "attention_task"], "short words"
+    app.selectbox(key="attention_memory").set_value("plain").run()
+    app.segmented_control(key="lang").set_value("zh").run()
+    assert app.segmented_control(key="attention_memory").value == "plain", "shorter in Chinese"
+    app.segmented_control(key="attention_memory").set_value("key_value").run()
+    app.segmented_control(key="lang").set_value("en").run()
+    assert app.selectbox(key="attention_memory").value == "key_value" and not app.exception

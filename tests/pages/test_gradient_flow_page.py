@@ -65,7 +65,7 @@ def test_the_bound_is_written_out_with_its_numbers():
 def test_three_cells_are_trained_or_one_with_and_without_clipping():
     app = open_page()
     assert list(app.session_state["gradient_flow_race"].runs) == list(RUNS.values())
-    app.segmented_control(key="gradient_flow_compare").set_value("clipping").run()
+    app.selectbox(key="gradient_flow_compare").set_value("clipping").run()
     app.segmented_control(key="gradient_flow_unit").set_value("gru").run()
     configs = app.session_state["gradient_flow_race"].configs
     assert not app.exception

@@ -221,11 +221,11 @@ def test_what_is_looked_at_stays_within_shorter_sequences_and_fewer_units():
 def test_it_races_what_is_chosen():
     app = open_page(length="8", hidden="4")
     assert list(app.session_state["gru_race"].runs) == ["gru", "lstm", "rnn"]
-    app.segmented_control(key="gru_beside").set_value("gates").run()
+    app.selectbox(key="gru_beside").set_value("gates").run()
     assert list(app.session_state["gru_race"].runs) == ["gru"]
     app.segmented_control(key="gru_reset_gate").set_value("shut").run()
     assert list(app.session_state["gru_race"].runs) == ["gru", "full_gru"]
-    app.segmented_control(key="gru_beside").set_value("alone").run()
+    app.selectbox(key="gru_beside").set_value("alone").run()
     assert not app.exception and list(app.session_state["gru_race"].runs) == ["gru"]
 
 
