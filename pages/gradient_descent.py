@@ -119,8 +119,8 @@ steepest = curvatures(config, goal)[1].item()
 where = t("整个碗上", "everywhere on the bowl") if surface == "bowl" else t(f"最近的极小点 ({goal[0]:.2f}, {goal[1]:.2f}) 旁", f"close to the nearest minimum ({goal[0]:.2f}, {goal[1]:.2f})")  # fmt: skip
 st.markdown(
     t(
-        f"最陡方向的曲率 $\\lambda_{{\\max}}={steepest:.4g}$（{where}），$\\beta={config.momentum:g}$，现在 $\\eta={rate:g}$。过了界限，每一步都冲过头，一次比一次远。",
-        f"The curvature in the steepest direction is $\\lambda_{{\\max}}={steepest:.4g}$ ({where}), $\\beta={config.momentum:g}$, and now $\\eta={rate:g}$. Past its limit a method overshoots farther with every step.",
+        f"最陡方向的曲率 $\\lambda_{{\\max}}={steepest:.4g}$（{where}），$\\beta={config.momentum:g}$，现在 $\\eta={rate:g}$。过了界限，每一步都冲过头，一次比一次远。RMSProp 和 Adam 的步长不随梯度变大：太快时不走远，只发抖。",
+        f"The curvature in the steepest direction is $\\lambda_{{\\max}}={steepest:.4g}$ ({where}), $\\beta={config.momentum:g}$, and now $\\eta={rate:g}$. Past its limit a method overshoots farther with every step. The steps of RMSProp and Adam do not grow with the gradient: too fast, they do not run away but tremble.",
     )
 )
 bounds = {
@@ -132,10 +132,7 @@ rows = [t("| 方法 | 界限 | 现在 |", "| Method | Limit | Now |"), "|:--|:--
 for name in METHODS:
     limit = rate_limit(name, steepest, config.momentum)
     if limit is None:
-        known, state = (
-            t("不知道", "not known"),
-            t("步长不随梯度变大：会发抖", "its steps do not grow with the gradient: it trembles"),
-        )
+        known, state = t("不知道", "not known"), t("可能发抖", "may tremble")
     else:
         known = f"${bounds[name]}$ = **{limit:.3g}**"
         state = t(f":red[:material/error: 超过了，{rate / limit:.3g} 倍]", f":red[:material/error: exceeded, {rate / limit:.3g} times]") if rate > limit else t(f"界限的 {rate / limit:.0%}", f"at {rate / limit:.0%} of it")  # fmt: skip
