@@ -27,7 +27,7 @@ from pages.ui.text import t, term
 from pages.ui.turns import TICK, TURNS
 
 FILM_FRAME = 0.2  # seconds that a replayed step is shown
-CURVES_SHARE, PICTURES_SHARE = 0.03, 0.02  # of the time of this server, at most, that goes into redrawing them
+CURVES_SHARE, PICTURES_SHARE = 0.02, 0.015  # of the time of this server, at most, that goes into redrawing them
 LIMIT = 400_000  # steps; more than a minute at full speed for every lesson
 STEP_LIMITS = range(100, 10_000_001)
 SLIDER_WIDTH = 172  # pixels; buttons and sliders stand in one row of a laptop's screen
