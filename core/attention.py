@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from core.config import Config, Limits, SettingError, Span
-from core.data.sequences import SERIES_LENGTHS, raw_series, split_at, standardised
+from core.data.sequences import SERIES_LENGTHS, SERIES_LIMIT, raw_series, split_at, standardised
 from core.optimizers import Optimizer
 from core.training import LOSS, Metric, Scores
 
@@ -214,8 +214,8 @@ class AttentionConfig(Config):
 
     def __post_init__(self):
         super().__post_init__()
-        if not all(math.isfinite(value) for value in self.series):
-            raise SettingError("series", "a value that is no finite number", SERIES_LENGTHS)
+        if not all(abs(value) <= SERIES_LIMIT for value in self.series):  # NaN is not either
+            raise SettingError("series", "a value out of reach", Span(-SERIES_LIMIT, SERIES_LIMIT))
         if self.task == "own":
             if len(self.series) not in SERIES_LENGTHS:
                 raise SettingError("series", len(self.series), SERIES_LENGTHS)

@@ -471,7 +471,7 @@ def aims(config: GridworldConfig) -> Tensor:
     random = config.method == "policy_evaluation"
     found = aims_in(config.map, config.slip, config.step_reward, config.bump, config.discount, random)
     if isinstance(found, Unbounded):
-        raise found
+        raise Unbounded(*found.args)  # a new one: the cached one would gather the frames of all who raise it
     return found
 
 
@@ -512,6 +512,7 @@ class SweepLearner:
     """Policy evaluation of the random policy, or value iteration: one update is one sweep over all states at once."""
 
     metrics: tuple[Metric, ...] = (GREEDY, VALUE_ERROR, CHANGE)
+    memories = ("before",)  # of its state, beside what is found
 
     def __init__(self, config: GridworldConfig):
         self.config, self.grid = config, grid_of(config)
@@ -675,7 +676,7 @@ class EpisodeLearner:
     """A table of action values that learns from what happens; one update is one episode, with an update at every step."""
 
     metrics: tuple[Metric, ...] = (RETURN, GREEDY, VALUE_ERROR, LATEST, LENGTH, EXPLORATION)
-    memories = ("visits", "moves", "length", "returns")  # of its state, beside what is learned
+    memories: tuple[str, ...] = ("visits", "moves", "length", "returns")  # of its state, beside what is learned
 
     def __init__(self, config: GridworldConfig):
         self.config, self.grid = config, grid_of(config)
@@ -800,6 +801,8 @@ class NetworkLearner(EpisodeLearner):
 
     One update is an episode, with a batch of BATCH remembered steps after every step; by Adam.
     """
+
+    memories = (*EpisodeLearner.memories, "action_values")  # the network's answers, for the pictures
 
     def __init__(self, config: GridworldConfig, generator: torch.Generator):
         super().__init__(config)

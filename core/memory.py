@@ -269,7 +269,7 @@ def kept_by_gates(config: CellConfig) -> float:
 
 
 def kept_by_rnn(config: CellConfig) -> float:
-    """3^(−T/2): what a tanh RNN keeps at most. Weights of U(−1/√hidden, 1/√hidden) have the spectral radius 1/√3."""
+    """3^(−T/2): about what a tanh RNN keeps. Many weights of U(−1/√hidden, 1/√hidden) have a spectral radius near 1/√3."""
     return 3 ** (-config.length / 2)
 
 

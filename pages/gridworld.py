@@ -130,12 +130,10 @@ lesson.presets(
 picture, side = lesson.columns(5, 3)
 with side:
     method = controls.choice("method", t("方法", "Method"), {name: term(name) for name in METHODS}, help=t("前两种知道世界的规则；其余的只能走走看。", "The first two know the rules of the world; the others have to try."))  # fmt: skip
-    if method != st.session_state.setdefault(
-        "gridworld_method_seen", method
-    ):  # a network needs far smaller steps than a table
-        small = controls.value("learning_rate") <= 0.02
-        if small != (method == "dqn"):
-            controls.put(learning_rate=0.002 if method == "dqn" else 0.5)
+    before = st.session_state.setdefault("gridworld_method_seen", method)
+    small = controls.value("learning_rate") <= 0.02
+    if (before == "dqn") != (method == "dqn") and small != (method == "dqn"):  # a network needs far smaller steps
+        controls.put(learning_rate=0.002 if method == "dqn" else 0.5)
     st.session_state["gridworld_method_seen"] = method
     controls.slider("discount", t("折扣率 γ", "Discount γ"), format="%.2f")
     if method not in PLANNING:

@@ -91,7 +91,7 @@ with formula:
     first.latex(pictures.power(rf"\sigma({config.gate_bias:g})", a_step, steps, kept_by_gates(config)))
     first.caption(t(f"“保留”门起初开到 σ(b)，{steps} 步之后状态还剩这么多。", f"The gate that keeps begins at σ(b): this much of a state is left after {steps} steps."))  # fmt: skip
     second.latex(pictures.power(r"(1/\sqrt 3)", 1 / math.sqrt(3), steps, kept_by_rnn(config)))
-    second.caption(t("简单循环网络起初至多剩这么多：权重的谱半径是 1/√3。", "A simple RNN keeps this much at most: its first weights have the spectral radius 1/√3."))  # fmt: skip
+    second.caption(t("简单循环网络起初大约只剩这么多：权重的谱半径约为 1/√3。", "A simple RNN keeps about this much: its first weights have a spectral radius of about 1/√3."))  # fmt: skip
 with picture:
     sweep.status()
     height = pictures.PRESENTED_HEIGHT if share.presenting() else pictures.HEIGHT

@@ -333,6 +333,8 @@ class Controls:
         worded(self.stem)[field] = label, options.get("format_func")
         if allowed == "hide":
             return self.settings[key]
+        if "options" in options:
+            self._keep_to(key, options["options"])
         if key not in st.session_state:
             st.session_state[key] = self.settings[key]
         # The session has the value, and Streamlit sends it once. A run that follows at once can swallow that message,
@@ -345,6 +347,16 @@ class Controls:
         value = tuple(value) if isinstance(value, list) else value
         self.settings[key] = value if value is not None else self.settings[key]
         return self.settings[key]
+
+    def _keep_to(self, key: str, offered: Iterable[Any]) -> None:
+        """What a choice does not offer here (a head that is gone, a metric of another task) gives way to what it does."""
+        offered, value = tuple(offered), self.settings[key]
+        if isinstance(value, tuple):
+            kept: Any = tuple(item for item in value if item in offered)
+        else:
+            kept = value if value in offered else offered[0]
+        if kept != value:
+            put({key: kept})
 
     def config(self) -> Config:
         """The config that the controls describe; ValueError where they do not go together."""

@@ -180,10 +180,13 @@ def score_of(metric: Metric, runs: list[Run], curves: list[dict[int, float]]) ->
 
 
 def parameters_of(run: Run) -> int:
-    """How many numbers are learned: those that the optimizer moves, else all of the state."""
+    """How many numbers are learned: those that the optimizer moves; of a learner that has `memories` or no optimizer all
+    of its state, without what it only remembers."""
     learned = getattr(getattr(run.learner, "optimizer", None), "parameters", None)
-    tensors = learned if isinstance(learned, list) else run.learner.state().values()
-    return sum(tensor.numel() for tensor in tensors)
+    memories = getattr(run.learner, "memories", ())
+    if isinstance(learned, list) and not memories:
+        return sum(tensor.numel() for tensor in learned)
+    return sum(tensor.numel() for name, tensor in run.learner.state().items() if name not in memories)
 
 
 def add(stem: str, pin: Pin) -> None:

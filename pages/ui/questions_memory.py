@@ -35,8 +35,8 @@ def questions() -> tuple[Question, ...]:
             lambda runs: "_".join(kind for kind in CELLS if first_solved(runs[kind]) is not None) or "none",
             lambda runs: t("；", "; ").join(f"{term(kind)} {score(run, ACCURACY):.0%}" for kind, run in runs.items()),
             t(
-                "门从 σ(3) = 0.95 开始，40 步后还剩 14%，梯度传得到；简单循环网络起初至多剩 3×10⁻¹⁰，传不到。",
-                "The gates begin at σ(3) = 0.95: 14% is left after 40 steps, and gradients arrive. Of a simple RNN at most 3×10⁻¹⁰ is left at first.",
+                "门从 σ(3) = 0.95 开始，40 步后还剩 14%，梯度传得到；简单循环网络起初大约只剩 3×10⁻¹⁰，传不到。",
+                "The gates begin at σ(3) = 0.95: 14% is left after 40 steps, and gradients arrive. Of a simple RNN about 3×10⁻¹⁰ is left at first.",
             ),
             options={
                 "none": t("一个也没有", "none"),

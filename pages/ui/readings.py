@@ -121,8 +121,8 @@ class Frame:
         if race.diverged:
             names = "" if len(race.runs) == 1 else "(" + ", ".join(term(name) for name in race.diverged) + ")"
             return t(
-                f":red[:material/error: **发散了**{names}：损失已不是有限的数。学习率多半太大；调小后按“重来”。]",
-                f":red[:material/error: **Diverged** {names}: the loss is no longer a finite number. The learning rate is probably too high: lower it and press Reset.]",
+                f":red[:material/error: **发散了**{names}：损失超过 10⁸，或已不是有限的数。学习率多半太大；调小后按“重来”。]",
+                f":red[:material/error: **Diverged** {names}: the loss is past 10⁸, or no finite number any more. The learning rate is probably too high: lower it and press Reset.]",
             )
         if live.replayed is not None:
             return t(

@@ -27,6 +27,7 @@ from core.gridworld import (
 from core.training import Intervention, Run, Snapshot, replay
 from pages.ui import pictures_gridworld as pictures
 from pages.ui import questions_gridworld as asked
+from pages.ui.pins import parameters_of
 
 VIEWS = ("values", "actions", "policy", "visits")
 
@@ -371,3 +372,25 @@ def test_the_challenges_can_be_reached_and_are_not_given_away():
 
 def test_race_is_of_the_two_that_differ_on_the_cliff():
     assert list(race(CLIFF_WALK)) == ["q_learning", "sarsa"]
+
+
+def test_a_locked_view_that_a_method_does_not_have_gives_way():
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    link = {"lang": "en", "lock": "view", "gridworld_method": "value_iteration", "gridworld_view": "visits"}
+    for name, value in link.items():
+        app.query_params[name] = value
+    app.run().switch_page("pages/gridworld.py")
+    for name, value in link.items():
+        app.query_params[name] = value
+    assert not app.run().exception
+
+
+@pytest.mark.parametrize(("method", "count"), [("q_learning", 4), ("value_iteration", 1)])
+def test_the_parameters_of_a_table_do_not_change_while_it_is_filled(method, count):
+    config = replace(PRESETS["maze"], method=method)
+    run = Run(config)
+    wanted = run.learner.grid.states * count
+    assert parameters_of(run) == wanted
+    for _ in range(3):
+        run.step()
+    assert parameters_of(run) == wanted

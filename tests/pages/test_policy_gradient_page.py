@@ -24,6 +24,7 @@ from core.policy_gradient import (
 from core.training import Run, Snapshot, replay
 from pages.ui import pictures_policy_gradient as pictures
 from pages.ui import questions_policy_gradient as asked
+from pages.ui.pins import parameters_of
 
 
 def open_page(language: str = "en", **settings: str) -> AppTest:
@@ -293,3 +294,10 @@ def test_a_run_is_solved_when_the_mean_of_a_hundred_is_high_enough():
     run.learner.returns.popleft()
     assert asked.solved_at(run) == 101 or SOLVED * RECENT > 99 * 500 + 10
     assert CART_GREEDY.better == "higher"
+
+
+def test_a_critic_has_parameters_of_its_own():
+    alone, beside = (Run(PolicyGradientConfig(method=method)) for method in ("reinforce", "baseline"))
+    hidden = PolicyGradientConfig().hidden
+    assert parameters_of(alone) == 5 * hidden + 2 * (hidden + 1)
+    assert parameters_of(beside) == parameters_of(alone) + 5 * hidden + hidden + 1

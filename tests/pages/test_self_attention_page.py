@@ -207,3 +207,13 @@ def test_three_challenges_can_be_looked_at():
     app = open_page("self_attention", "en")
     assert isinstance(app, AppTest)
     assert "4 heads, 0 switched off" in words(app)
+
+
+def test_heads_that_are_gone_are_no_longer_switched_off():
+    app = open_page("self_attention", "en", self_attention_silent="2~7", self_attention_heads="8")
+    assert app.session_state["settings"]["self_attention_silent"] == (2, 7)
+    app.segmented_control(key="self_attention_heads").set_value(4).run()
+    assert not app.exception
+    assert app.session_state["settings"]["self_attention_silent"] == (2,)
+    app = open_page("self_attention", "en", self_attention_silent="7")
+    assert not app.exception and app.session_state["settings"]["self_attention_silent"] == ()
