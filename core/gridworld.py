@@ -12,6 +12,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
@@ -892,16 +893,23 @@ class Contrast(NamedTuple):
     high: Tensor
 
 
-def contrast(config: GridworldConfig, runs: int, episodes: int) -> dict[str, Contrast]:
-    """What Q-learning and SARSA earn online, while they explore: the mean over `runs` seeds, and the band of most."""
+def contrast(
+    config: GridworldConfig, runs: int, episodes: int, turn: Callable[[], AbstractContextManager] = nullcontext
+) -> dict[str, Contrast]:
+    """What Q-learning and SARSA earn online, while they explore: the mean over `runs` seeds, and the band of most.
+
+    Args:
+        turn: entered for each run, so that others have theirs between two.
+    """
     found = {}
     for method, each in race(config).items():
         curves = []
         for seed in range(runs):
             learner, returns = EpisodeLearner(replace(each, seed=seed)), []
-            for _ in range(episodes):
-                learner.update(config.learning_rate)
-                returns.append(learner.returns[-1])
+            with turn():
+                for _ in range(episodes):
+                    learner.update(config.learning_rate)
+                    returns.append(learner.returns[-1])
             curves.append(smooth(torch.tensor(returns)))
         every = torch.stack(curves)
         found[method] = Contrast(every.mean(0), every.quantile(0.1, 0), every.quantile(0.9, 0))

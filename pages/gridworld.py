@@ -101,6 +101,11 @@ def move(action: int) -> None:
     game["total"] += reward
 
 
+def measure_contrast(world: GridworldConfig) -> None:
+    """From the button, before the page is drawn: nobody else's page waits for it."""
+    st.session_state["gridworld_contrasts"] = {world: pictures.contrasted(world)}
+
+
 controls = lesson.begin("gridworld", GridworldConfig())
 cell = controls.view("cell", 0, range(LARGEST * LARGEST))
 controls.view("view", "values", VIEWS)
@@ -226,8 +231,11 @@ with st.expander(t("自己走走看", "Walk yourself"), icon=":material/sports_e
             st.caption(t("方向键也行。数字藏起来了：智能体开始时也看不见。", "Arrow keys work, too. No numbers here: the agent had none either."))  # fmt: skip
 with st.expander(t("SARSA 与 Q 学习：许多次运行的平均", "SARSA against Q-learning, the mean of many runs"), icon=":material/stacked_line_chart:", key="gridworld_contrast", on_change="rerun") as part:  # fmt: skip
     if part.open:
-        chart = pictures.contrast_chart(pictures.contrasted(pictures.comparable(config)))
-        st.altair_chart(chart, alt=t("两种方法每回合的回报", "Returns per episode of both methods"), key="gridworld_contrast_chart")  # fmt: skip
+        found = st.session_state.get("gridworld_contrasts", {}).get(pictures.comparable(config))
+        if found is None:
+            st.button(t(f"训练 2×{pictures.RUNS} 次（几秒）", f"Train 2×{pictures.RUNS} runs (some seconds)"), key="gridworld_measure", icon=":material/timer:", on_click=measure_contrast, args=(pictures.comparable(config),))  # fmt: skip
+        else:
+            st.altair_chart(pictures.contrast_chart(found), alt=t("两种方法每回合的回报", "Returns per episode of both methods"), key="gridworld_contrast_chart")  # fmt: skip
         st.caption(t("就在上面的世界里，用上面的 ε、γ 和学习率，边探索边算。在悬崖上：Q 学习的贪心路更短，SARSA 挣得更多。", "In the world above, with its ε, γ and learning rate, exploration included. On the cliff Q-learning has the shorter greedy way, and SARSA earns more."))  # fmt: skip
 
 predict.ask(controls, asked.questions())

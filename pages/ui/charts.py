@@ -242,8 +242,8 @@ def within(name: str, group: str) -> str:
 
 
 def is_logarithmic(metric: Metric, chosen: bool) -> bool:
-    """Whether a metric has a logarithmic axis: shares never, some always, the others as the viewer has `chosen`."""
-    return metric.unit != "%" and (chosen or metric.log)
+    """Whether a metric has a logarithmic axis: shares never, some always, errors as the viewer has `chosen`."""
+    return metric.unit != "%" and (metric.log or (chosen and metric.better == "lower"))
 
 
 def by_step(history: list[Record], steps: list[int]) -> list[Record | None]:

@@ -39,6 +39,7 @@ from core.training import Run, Snapshot
 from pages.ui.palette import NEGATIVE, POSITIVE, SERIES
 from pages.ui.scene import Figure, Scene
 from pages.ui.text import t, term
+from pages.ui.turns import TURNS
 
 WIDTH, TALLEST, LARGEST = 546, 440, 92  # of the world, its height, and the side of a cell, at most
 SUM = 440  # width of an update written out: a phone shows it in letters that can be read
@@ -518,10 +519,9 @@ def comparable(config: GridworldConfig) -> GridworldConfig:
     return replace(config, method="q_learning", learning_rate=rate, seed=0)
 
 
-@lru_cache(maxsize=8)
 def contrasted(config: GridworldConfig) -> dict[str, Contrast]:
-    """What Q-learning and SARSA earn in this world; the same for all who ask."""
-    return contrast(config, RUNS, EPISODES)
+    """What Q-learning and SARSA earn in this world, run after run in turn with all who train; takes some seconds."""
+    return contrast(config, RUNS, EPISODES, lambda: TURNS.slice(alive=lambda: None))
 
 
 def contrast_chart(found: dict[str, Contrast]) -> alt.LayerChart:

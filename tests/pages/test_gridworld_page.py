@@ -193,8 +193,10 @@ def test_the_contrast_of_many_runs_is_drawn():
     app = open_page(map=MAPS["cliff"], step_reward="-1", cap="200")
     app.session_state["gridworld_contrast"] = True
     app.run()
+    app.button(key="gridworld_measure").click().run()
     assert not app.exception
-    found = pictures.contrasted(pictures.comparable(replace(CLIFF_WALK, discount=GridworldConfig.discount)))
+    (found,) = app.session_state["gridworld_contrasts"].values()
+    assert "gridworld_measure" not in {button.key for button in app.button}
     assert found["sarsa"].mean[-1] > found["q_learning"].mean[-1] + 5
     assert pictures.contrast_chart(found).to_dict()["layer"]
 
