@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import segno
 import streamlit as st
 
-from pages.ui.address import LISTED, encode
+from pages.ui.address import LISTED, encode, fits
 from pages.ui.controls import HIDE, LOCK, PRESENT, Controls, addressed, drawn
 from pages.ui.text import LANGUAGE_KEY, language, t
 
@@ -111,7 +111,10 @@ def button(controls: Controls, live: Live) -> None:
         return
     with popover:
         st.markdown(t("这个链接打开眼前的全部设置；按“播放”得到同一条曲线。", "This link opens all that is set here; Play then draws the same curve."))  # fmt: skip
-        if changes := len(live.race.leader.interventions) + len(live.race.leader.planned):
+        changes = len(live.race.leader.interventions) + len(live.race.leader.planned)
+        if not fits(controls.value("did")):
+            st.caption(t(f"途中的改动太多（{changes} 处），放不进链接：打开的是没有改动的训练。", f"Too much was changed on the way ({changes}) for a link: it opens the run without these changes."))  # fmt: skip
+        elif changes:
             st.caption(t(f"途中的 {changes} 处改动也在其中，会在原来的步数重做。", f"What was changed on the way ({changes}) is in it and will be changed again at the same steps."))  # fmt: skip
         place = st.container()
         text = link(controls, *teacher(controls))

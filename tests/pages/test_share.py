@@ -419,3 +419,14 @@ def test_the_code_has_a_white_quiet_zone_and_gives_up_on_what_does_not_fit():
     side = segno.make("http://host/cnn?lang=en", error="l", micro=False).symbol_size(border=4)[0]
     assert f"0 0 {side} {side}" in unquote(picture)  # four modules wide on each side, and free to scale
     assert share.qr("x" * 5000) == ""
+
+
+def test_what_is_too_much_for_a_link_is_said():
+    app = open_page("convolution")
+    app.button(key="convolution_step").click().run()
+    (run,) = race_of(app, "convolution").runs.values()
+    run.interventions = [Intervention(step, "learning_rate", 0.001) for step in range(400)]
+    app.session_state["convolution_share"] = True
+    app.run()
+    assert not app.exception
+    assert any("Too much was changed" in caption.value for caption in app.caption)
