@@ -88,7 +88,7 @@ if config.method in race(config):
             st.caption(t("暂停后测量。", "Measured when you pause."))
         elif part.open:
             scene.show(pictures.noise(config, live.snapshot(config.method)), key="policy_gradient_noise_picture")
-            st.caption(t("每个点是一个回合单独给出的梯度方向（余弦，1 = 与其余一致）。减去只看状态的 V(s)，期望不变：$\\sum_a \\nabla\\pi(a|s)\\,V(s) = 0$；但“人人有赏”的那部分没有了，剩下的噪声小得多。", "Each dot is the direction of the gradient that one episode alone gives (cosine; 1 is all agree). Taking away a V(s) that sees the state alone leaves the expectation as it is, $\\sum_a \\nabla\\pi(a|s)\\,V(s) = 0$, but removes the praise that every action gets, and much of the noise with it."))  # fmt: skip
+            st.caption(t("每个点是一个回合单独给出的梯度方向（余弦，1 = 与其余一致）。减去只看状态的 V(s)，期望不变：$\\sum_a \\nabla\\pi(a|s)\\,V(s) = 0$；但“人人有赏”的那部分没有了，剩下的噪声小得多。$\\delta$ 更一致，但一致不等于对：V 不准时它一齐偏。", "Each dot is the direction of the gradient that one episode alone gives (cosine; 1 is all agree). Taking away a V(s) that sees the state alone leaves the expectation as it is, $\\sum_a \\nabla\\pi(a|s)\\,V(s) = 0$, but removes the praise that every action gets, and much of the noise with it. $\\delta$ agrees more still, but to agree is not to be right: while V is wrong it is biased."))  # fmt: skip
 
 predict.ask(controls, asked.questions())
 challenges.board(controls, live, asked.challenges())
