@@ -25,7 +25,7 @@ STACKED = {"top": {"direction": "vertical", "anchor": "start"}}  # two keys side
 SIGNS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")  # a run each
 SIGN_EVERY = 24  # points of a curve from one sign to the next
 NUMBERS = ".4~g"  # of an axis; without its own precision d3 takes that of a step, and 20 becomes 2e+1
-SMALLEST = 1e-12  # a logarithmic axis has no zero
+SMALLEST = 1e-12  # where a logarithmic axis, which has no zero, draws one
 
 
 PARTS = ("train", "test")
@@ -105,7 +105,7 @@ def curve_spec(
         "step:Q", title=words.step, axis=alt.Axis(format="d", tickCount=6, grid=False), scale=alt.Scale(nice=False)
     )
     y = alt.Y(
-        "value:Q",
+        f"{drawn_at('value', logarithmic)}:Q",
         title=None,
         scale=alt.Scale(type="log") if logarithmic else alt.Scale(zero=False),
         axis=alt.Axis(format=".0%", tickCount=5, tickMinStep=0.01)
@@ -124,6 +124,7 @@ def curve_spec(
         .transform_filter("isValid(datum.value)")
         .transform_calculate(data=f"({json.dumps(data_of)})[datum.key]", run=f"({json.dumps(run_of)})[datum.key]")
     )
+    points = placed(points, ("value",), logarithmic)
     lines = points.mark_line(clip=True, strokeWidth=2.4).encode(x=x, y=y, color=color, strokeDash=dash)
     touch = points.mark_circle(size=110, opacity=0).encode(x=x, y=y, tooltip=tooltip)
     rules = (
@@ -142,7 +143,7 @@ def curve_spec(
     chart = alt.layer(*layers)
     if pinned:
         height += KEY_ROW * len(pinned) + KEY_ROOM
-        chart = alt.layer(*layers, *pinned_layers(pinned, len(runs), x, y, tooltip[:2]))
+        chart = alt.layer(*layers, *pinned_layers(pinned, len(runs), x, y, tooltip[:2], logarithmic))
         chart = chart.resolve_scale(color="independent", strokeDash="independent", shape="independent")
     spec = chart.properties(height=height, title=heading).to_dict()
     spec.setdefault("config", {})["legend"] = {"layout": STACKED}
@@ -174,7 +175,21 @@ def run_signs(points: alt.Chart, runs: list[str], x: alt.X, y: alt.Y, colours: a
     )
 
 
-def pinned_layers(pinned: tuple[Pinned, ...], runs: int, x: alt.X, y: alt.Y, tooltip: list[alt.Tooltip]) -> list:
+def drawn_at(name: str, logarithmic: bool) -> str:
+    """The field that says where a number is drawn: on a logarithmic axis of `placed` rows, else the number itself."""
+    return f"{name}_drawn" if logarithmic else name
+
+
+def placed(chart: alt.Chart, names: tuple[str, ...], logarithmic: bool) -> alt.Chart:
+    """Its rows with what `drawn_at` names. The tooltips tell the number itself: a zero is no 1e-12."""
+    if not logarithmic:
+        return chart
+    return chart.transform_calculate(**{drawn_at(name, True): f"datum.{name} || {SMALLEST}" for name in names})
+
+
+def pinned_layers(
+    pinned: tuple[Pinned, ...], runs: int, x: alt.X, y: alt.Y, tooltip: list[alt.Tooltip], logarithmic: bool
+) -> list:
     """The layers of the pinned curves: thin lines, their codes on them, bands, and what a finger meets."""
     domain, colours = [curve.label for curve in pinned], [pinned_colour(curve.slot, runs) for curve in pinned]
     legend = alt.Legend(
@@ -185,7 +200,8 @@ def pinned_layers(pinned: tuple[Pinned, ...], runs: int, x: alt.X, y: alt.Y, too
     color = alt.Color("curve:N", scale=alt.Scale(domain=domain, range=colours), legend=legend)
     quiet = alt.Color("curve:N", scale=alt.Scale(domain=domain, range=colours), legend=None)
     dashes = alt.Scale(domain=domain, range=[DASHES[curve.slot] for curve in pinned])
-    rows = alt.Chart(alt.NamedData(PINNED))
+    plain = alt.Chart(alt.NamedData(PINNED))
+    rows = placed(plain, ("value",), logarithmic)
     tooltip = [*tooltip, alt.Tooltip("curve:N", title=" ")]
     layers = [
         rows.mark_line(clip=True, strokeWidth=1.5).encode(
@@ -197,8 +213,10 @@ def pinned_layers(pinned: tuple[Pinned, ...], runs: int, x: alt.X, y: alt.Y, too
         rows.mark_circle(size=90, opacity=0).encode(x=x, y=y, tooltip=tooltip),
     ]
     if any(curve.band for curve in pinned):
-        band = rows.transform_filter("isValid(datum.low)").mark_area(clip=True, opacity=0.2, line=False)
-        layers.insert(0, band.encode(x=x, y=alt.Y("low:Q").title(None), y2="high:Q", color=quiet))
+        bands = placed(plain.transform_filter("isValid(datum.low)"), ("low", "high"), logarithmic)
+        low, high = drawn_at("low", logarithmic), drawn_at("high", logarithmic)
+        area = bands.mark_area(clip=True, opacity=0.2, line=False)
+        layers.insert(0, area.encode(x=x, y=alt.Y(f"{low}:Q").title(None), y2=high, color=quiet))
     return layers
 
 
@@ -253,11 +271,9 @@ def by_step(history: list[Record], steps: list[int]) -> list[Record | None]:
 
 
 def shown(record: Record | None, part: str, name: str) -> float | None:
-    """A measure as a number that can be drawn."""
+    """A measure that can be drawn: None where there is none, or it is not finite."""
     value = None if record is None else record.scores.get(part, {}).get(name)
-    if value is None or not math.isfinite(value):
-        return None
-    return value if value else SMALLEST
+    return value if value is not None and math.isfinite(value) else None
 
 
 def number(value: float | None, metric: Metric) -> str:

@@ -188,6 +188,31 @@ def test_the_specification_is_valid_constant_and_tells_curves_apart_without_colo
     assert any(layer["mark"]["type"] == "area" for layer in spec["layer"]) == band
 
 
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_only_a_logarithmic_axis_draws_a_zero_elsewhere_and_nothing_tells_another_number(logarithmic):
+    run = told({0: 1.0, 1: 0.0})
+    run.interventions = []
+    assert charts.series_rows([(run, "Loss")]).to_pydict()["test0"] == [1.0, 0.0]
+    points = pins.points_of([pins.measured(run, "Loss")])
+    assert list(points.values) == [1.0, 0.0]
+    assert pins.score_in_words(pins.score_of(LOSS, [run], [pins.measured(run, "Loss")]), LOSS) == "0"
+    band = charts.Pinned("1 pin", 0, band=True)
+    spec = charts.curve_spec("Loss", "", logarithmic, ("a", "b"), WORDS, charts.HEIGHT, (band,))
+    found = {"value", "low"}
+    for layer in spec["layer"]:
+        fields = {name: part["field"] for name, part in layer["encoding"].items() if name in ("y", "y2")}
+        moved = {
+            step["as"]: step["calculate"] for step in layer.get("transform", ()) if "as" in step and "calculate" in step
+        }
+        for field in fields.values():
+            name = field.removesuffix("_drawn")
+            assert moved.get(field) == (f"datum.{name} || 1e-12" if logarithmic else None), "x || y is y where x is 0"
+            found.discard(name)
+        tooltip = layer["encoding"].get("tooltip", ())
+        assert not any(each["field"].endswith("_drawn") for each in tooltip)
+    assert not found
+
+
 def test_without_pins_the_chart_is_as_it_was():
     spec = charts.curve_spec("Loss", "", False, ("run",), WORDS)
     assert "resolve" not in spec and "data" not in spec
