@@ -15,6 +15,7 @@ SERIES_REASONS = (  # beside those of a table: why a file cannot be used
     "no_numbers",  # no column of numbers
     "short",  # less than SERIES_LENGTHS allows; the detail is how many values there are
     "huge",  # a value of more than SERIES_LIMIT
+    "flat",  # its first half, which is trained on at least, has one value only
 )
 SERIES_REPAIRS = (  # beside those of a table: what can be put right
     "filled",  # so many missing values lie on the line between their neighbours
@@ -54,12 +55,12 @@ def read_series(data: bytes, column: str = "") -> Series:
     if newest_first(cells, numbers, numeric, chosen):
         values = values[::-1]
         repairs.append(Repair("reversed", ""))
-    values = without_gaps(values, repairs)
-    if np.abs(values).max() > SERIES_LIMIT:
+    kept = tuple(float(f"{value:.{SIGNIFICANT}g}") for value in without_gaps(values, repairs))
+    if max(map(abs, kept)) > SERIES_LIMIT:
         raise TableError("huge", chosen)
-    if len(np.unique(values[: len(values) // 2])) < 2:
-        raise TableError("constant", chosen)
-    return Series(tuple(float(f"{value:.{SIGNIFICANT}g}") for value in values), chosen, numeric, tuple(repairs))
+    if len(set(kept[: len(kept) // 2])) < 2:  # as it is kept: what differs in a later digit only is alike
+        raise TableError("flat", chosen)
+    return Series(kept, chosen, numeric, tuple(repairs))
 
 
 def latest_rows(lines: list[str], repairs: list[Repair]) -> Cells:

@@ -1,18 +1,18 @@
-"""Points of one's own: by clicking on the plane, or from a CSV file with a plain word for everything that is wrong with it."""
+"""Points of one's own: by clicking on the plane, or from a CSV file."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from core.config import Span
-from core.data.tables import CLASSES, COLUMNS, KEPT, Repair, Table, TableError, read_points
+from core.data.tables import CLASSES, Table, TableError, read_points
 from core.playground import OWN_CLASSES, OWN_POINTS, OWN_VALUES
+from pages.ui import own_file
 from pages.ui.address import LONGEST, fits
 from pages.ui.controls import Controls, settings
 from pages.ui.text import t
 
 STARTER = (-2.0, -2.0, 0.0, 2.0, 2.0, 1.0)  # two points: what there is before the first click
-MEGABYTES = 50  # of an upload
 UPLOAD, TABLE = "playground_upload", "playground_table"
 COLUMN_KEYS = ("playground_column_1", "playground_column_2", "playground_column_3")
 
@@ -92,14 +92,11 @@ def panel(controls: Controls) -> None:
         if fits(points)
         else t(f"{count} 个点太多，放不进链接（最多 {LONGEST:,} 个字符）：打开链接的人要自己再上传。", f"{count} points do not fit into a link ({LONGEST:,} characters at most): whoever opens it has to upload them again.")
     )  # fmt: skip
-    st.file_uploader(
-        t("上传 CSV", "Upload a CSV file"), type=["csv", "tsv", "txt"], key=UPLOAD, on_change=read, args=(controls, True),
-        max_upload_size=MEGABYTES, help=t("两列数作 x₁、x₂，一列作要学的类别或数值。文件不会离开这台服务器，也不在链接里。", "Two columns of numbers as x₁ and x₂, and one to be learned: classes or values. The file stays on this server, and is not in a link."),
+    found: tuple[Table, tuple[str, ...]] | None = own_file.uploader(
+        t("上传 CSV", "Upload a CSV file"), read=TABLE, key=UPLOAD, on_change=read, args=(controls, True),
+        help=t("两列数作 x₁、x₂，一列作要学的类别或数值。文件不会离开这台服务器，也不在链接里。", "Two columns of numbers as x₁ and x₂, and one to be learned: classes or values. The file stays on this server, and is not in a link."),
     )  # fmt: skip
-    found = st.session_state.get(TABLE)
-    if isinstance(found, TableError):
-        st.error(reason_in_words(found), icon=":material/error:")
-    elif found is not None:
+    if found is not None:
         summary(controls, *found)
 
 
@@ -134,39 +131,4 @@ def summary(controls: Controls, table: Table, columns: tuple[str, ...]) -> None:
     lines = [t("x₁、x₂ 缩放到 −5…5。", "x₁ and x₂ are scaled to −5…5.")]
     if table.classes:
         lines.append(t("类别：", "Classes: ") + ", ".join(f"{k} = {name}" for k, name in enumerate(table.classes)))
-    lines += [repair_in_words(repair) for repair in table.repairs]
-    st.caption("  \n".join(line.replace("$", "\\$") for line in lines))
-
-
-def reason_in_words(error: TableError) -> str:
-    """Why a file cannot be used."""
-    detail = error.detail
-    return {
-        "too_large": t(f"文件太大：最多 {detail} MB。", f"The file is too large: at most {detail} MB."),
-        "empty": t("文件是空的。", "There is nothing in the file."),
-        "no_text": t("这不是文本文件：要 UTF-8、GBK 或 UTF-16 的 CSV。", "This is no text: a CSV in UTF-8, GBK or UTF-16 is needed."),
-        "many_columns": t(f"有 {detail} 列，最多 {COLUMNS} 列。", f"It has {detail} columns; at most {COLUMNS} can be read."),
-        "few_columns": t("除了要学的那一列，还需要两列数。", "Beside the column to be learned, two columns of numbers are needed."),
-        "no_column": t(f"没有叫“{detail}”的列。", f"There is no column called “{detail}”."),
-        "no_rows": t("完整的行不到两行：检查缺失值和非数字。", "Less than two rows are complete: look for missing values and words among the numbers."),
-        "constant": t(f"“{detail}”这一列只有一个值，看不出区别。", f"The column “{detail}” has only one value: there is nothing to tell apart."),
-        "one_class": t(f"只有一类（{detail}），没有什么可分。", f"There is only one class ({detail}): nothing to tell apart."),
-        "many_classes": t(f"有 {detail} 类，最多 {CLASSES} 类。", f"There are {detail} classes; at most {CLASSES} can be learned."),
-    }[error.reason]  # fmt: skip
-
-
-def repair_in_words(repair: Repair) -> str:
-    """What was put right."""
-    detail = repair.detail
-    number = f"{detail:,}" if isinstance(detail, int) else detail
-    delimiter = {"\t": t("制表符", "tab")}.get(str(detail), f"“{detail}”")
-    return {
-        "encoding": t(f"文件编码是 {detail}，已转换。", f"The file was {detail}; it has been converted."),
-        "delimiter": t(f"分隔符是{delimiter}。", f"The columns are separated by {delimiter}."),
-        "decimal_comma": t(f"{number} 个小数逗号读作小数点。", f"{number} decimal commas were read as points."),
-        "no_header": t("没有表头，列按号称呼。", "There is no header: columns go by their numbers."),
-        "sampled": t(f"共 {number} 行，随机取了其中至多 {KEPT:,} 行。", f"Of {number} rows at most {KEPT:,} were picked at random."),
-        "latest": t(f"共 {number} 行，只留了最后的。", f"Of {number} rows only the last ones were kept."),
-        "dropped": t(f"去掉了 {number} 行：有缺失、非数字或无穷。", f"{number} rows were left out: something missing, no number, or infinite."),
-        "labels": t(f"文字当作 {number} 个类别。", f"The words are {number} classes."),
-    }[repair.code]  # fmt: skip
+    own_file.tell(lines, table.repairs)

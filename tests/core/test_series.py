@@ -106,8 +106,9 @@ def test_other_encodings_and_separators():
         (b"value", "no_rows"),
         (b"word\n" + b"\n".join([b"a", b"b"] * 20), "no_numbers"),
         (file(VALUES[:11]), "short"),
-        (file([3] * 40), "constant"),
-        (file([3] * 20 + VALUES[:20]), "constant"),
+        (file([3] * 40), "flat"),
+        (file([3] * 20 + VALUES[:20]), "flat"),
+        (file([3, 3.0000001] * 20), "flat"),  # as far as it is kept
         (file([*VALUES, 10 * SERIES_LIMIT]), "huge"),
         (b",".join([b"a"] * (COLUMNS + 1)) + b"\n", "many_columns"),
     ],

@@ -12,6 +12,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from core.data.series import SERIES_REASONS, SERIES_REPAIRS
 from core.data.tables import REASONS, REPAIRS, Repair, TableError
 from core.playground import (
     DATA,
@@ -26,7 +27,7 @@ from core.playground import (
     weight_names,
 )
 from core.training import Intervention, Run, Snapshot, replay
-from pages.ui import own_points
+from pages.ui import own_file, own_points
 from pages.ui import pictures_playground as pictures
 from pages.ui import questions_playground as asked
 from pages.ui.address import LONGEST
@@ -235,6 +236,17 @@ def test_a_bad_file_is_told_in_plain_words_and_changes_nothing(data, language):
     assert not app.error and len(config_of(app).points) == 90
 
 
+def test_columns_are_offered_while_the_file_is_there():
+    app = upload(open_page(data=OWN_CLASSES), table(30))
+    app.switch_page("pages/glossary.py").run().switch_page("pages/playground.py").run()
+    app.session_state["playground_data_more"] = True
+    assert not app.run().exception and len(config_of(app).points) == 90
+    assert not [box.key for box in app.selectbox if box.key in own_points.COLUMN_KEYS]
+    assert app.file_uploader(key="playground_upload").value is None, "and there is none to read another one of"
+    upload(app, table(40))
+    assert [app.selectbox(key=key).value for key in own_points.COLUMN_KEYS] == ["height", "weight", "kind"]
+
+
 def test_a_file_of_gbk_with_semicolons_is_repaired_and_it_says_so():
     text = "身高;体重;种类\n" + "\n".join(f"1,{i};{i * i % 7};{'猫狗'[i % 2]}" for i in range(30)) + "\n;;\n"
     app = upload(open_page("zh", data=OWN_CLASSES), text.encode("gbk"))
@@ -245,10 +257,9 @@ def test_a_file_of_gbk_with_semicolons_is_repaired_and_it_says_so():
 
 
 def test_there_are_words_for_every_reason_and_repair():
-    for reason in REASONS:
-        assert own_points.reason_in_words(TableError(reason, 3))
-    for code in REPAIRS:
-        assert own_points.repair_in_words(Repair(code, 3))
+    reasons = [own_file.reason_in_words(TableError(reason, 3)) for reason in (*REASONS, *SERIES_REASONS)]
+    repairs = [own_file.repair_in_words(Repair(code, 3)) for code in (*REPAIRS, *SERIES_REPAIRS)]
+    assert len({*reasons, *repairs}) == len(reasons) + len(repairs)
 
 
 # Clicks

@@ -14,7 +14,6 @@ from core.rnn import PRESETS, RNNConfig, look, race
 from core.training import Race, Run, Snapshot
 from pages.ui import pictures_rnn as pictures
 from pages.ui import questions_rnn as asked
-from pages.ui.own_series import reason_in_words, repair_in_words
 
 VIEW = pictures.View(4, 2, 3, 1)
 CSV = b"day,value\n" + b"\n".join(b"%d,%.3f" % (day, 5 + math.sin(0.6 * day)) for day in range(90))
@@ -191,23 +190,14 @@ def test_a_file_that_cannot_be_used_is_explained(data, en):
     assert not app.exception
 
 
-def test_every_reason_and_every_repair_has_its_words():
-    from core.data.series import SERIES_REASONS, SERIES_REPAIRS
-    from core.data.tables import Repair, TableError
-
-    for reason in (
-        *SERIES_REASONS,
-        "too_large",
-        "empty",
-        "no_text",
-        "many_columns",
-        "no_column",
-        "no_rows",
-        "constant",
-    ):
-        assert reason_in_words(TableError(reason, 5)) != reason_in_words(TableError("other"))
-    for code in (*SERIES_REPAIRS, "encoding", "delimiter", "decimal_comma", "no_header", "latest"):
-        assert repair_in_words(Repair(code, 5)) != code
+def test_columns_are_offered_while_the_file_is_there():
+    app = upload(open_page(task="own"), CSV)
+    assert app.selectbox(key="rnn_series_column").options == ["day", "value"]
+    app.switch_page("pages/glossary.py").run().switch_page("pages/rnn.py").run()
+    assert not app.exception and len(config_of(app).series) == 90
+    assert "rnn_series_column" not in [box.key for box in app.selectbox]
+    upload(app, CSV)
+    assert app.selectbox(key="rnn_series_column").value == "value"
 
 
 # ---- the numbers that the presets tell
