@@ -198,6 +198,18 @@ function walk(view, node, item) { // once for each way: a frame that shows it ag
   node.animate(steps, { duration: 1000 * item.seconds }).currentTime = passed;
 }
 
+function heldUp(view, items) { // what moves is not cut off by a newer frame: it comes to its end first
+  const fresh = items.filter((item) => item.hold), now = performance.now();
+  const until = now + 1000 * Math.max(0, ...fresh.map((item) => item.seconds ?? 0));
+  const still = !fresh.length || matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (still || view.held?.of !== fresh[0].hold || now >= view.held.until) {
+    view.held = still ? null : { of: fresh[0].hold, items: fresh, until };
+    return items;
+  }
+  const first = items.indexOf(fresh[0]);
+  return [...items.slice(0, first), ...view.held.items, ...items.slice(first).filter((item) => !item.hold)];
+}
+
 function drawFigure(view, component) {
   const { figure, canvas, svg, data } = view;
   const density = Math.max(2, globalThis.devicePixelRatio || 1);
@@ -212,7 +224,7 @@ function drawFigure(view, component) {
   view.maps = {};
   [view.before, view.walks] = [view.walks, new Map()];
   const defs = add(svg, "defs", {});
-  for (const item of figure.items.flatMap(expand)) {
+  for (const item of heldUp(view, figure.items.flatMap(expand))) {
     if (item.t === "map") {
       view.maps[item.n] = item;
       paint(context, item, density);

@@ -215,6 +215,15 @@ class Figure:
         self.items.append(item | ({"dash": dash} if dash else {}) | moving)
         return self
 
+    @contextmanager
+    def held(self, of: str) -> Iterator[None]:
+        """What is drawn in here comes to the end of its way before a newer frame takes its place, so that something can be
+        seen to move while frames come many times a second. `of` says of what: anything else takes its place at once."""
+        first = len(self.items)
+        yield
+        for item in self.items[first:]:
+            item["hold"] = of
+
 
 def packed(values: Tensor) -> str:
     """The bytes of the numbers in base64."""

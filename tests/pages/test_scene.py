@@ -39,3 +39,11 @@ def test_a_path_that_has_a_way_stands_at_its_end():
     assert not still.keys() & {"way", "seconds"}
     assert put["way"] == [[5, 5, 12.0]] and put["seconds"] == 0.0
     assert moving["way"][-1] == [5, 5, 12.0] and moving["seconds"] == 2.0 and moving["dash"] == "2 2"
+
+
+def test_what_is_held_is_told_by_a_name_and_the_rest_is_not():
+    figure = Figure(10, 10).line(0, 0, 1, 1)
+    with figure.held("episode"):
+        figure.circle(5, 5, 1, way=((1, 5), (5, 5)), seconds=2.0).text("5", 1, 1)
+    figure.line(0, 0, 1, 1)
+    assert [item.get("hold") for item in figure.items] == [None, "episode", "episode", None]
