@@ -132,6 +132,7 @@ lesson.presets(
     },
 )  # fmt: skip
 
+above = st.container()
 picture, side = lesson.columns(5, 3)
 with side:
     method = controls.choice("method", t("方法", "Method"), {name: term(name) for name in METHODS}, help=t("前两种知道世界的规则；其余的只能走走看。", "The first two know the rules of the world; the others have to try."))  # fmt: skip
@@ -196,10 +197,12 @@ cell = min(cell, grid_of(config).states - 1)
 if st.session_state.get("gridworld_back_at") != (run.steps, live.replayed):
     st.session_state["gridworld_back_at"], st.session_state["gridworld_back"] = (run.steps, live.replayed), 0
 back = 0 if live.playing else st.session_state["gridworld_back"]
+with above:
+    live.buttons()
 with formula:
     st.latex(pictures.formula(config, pictures.rate_at(run, live.replayed)))
 with picture:
-    live.picture(partial(pictures.world, view=view, cell=cell, way=controls.value("way"), back=back), run=config.method, on_click=touch)  # fmt: skip
+    live.picture(partial(pictures.world, view=view, cell=cell, way=controls.value("way"), back=back, live=live.playing), run=config.method, on_click=touch)  # fmt: skip
     if config.method in PLANNING:
         st.caption(t("橙色是好地方，蓝色是坏地方；小三角指向最好的动作。**点一个格子**，下面写出它的算式；“单步”就是一遍。", "Orange is good, blue is bad; small triangles point to the best action. **Click a cell** and its sum is written out below; Step makes one sweep."))  # fmt: skip
     else:

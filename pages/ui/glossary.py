@@ -881,9 +881,9 @@ REINFORCEMENT = (
         ("policy_gradient",),
     ),
     Entry(
-        "actor_critic", "演员–评论家", "actor–critic",
+        "actor_critic", "演员–评论员", "actor–critic",
         ("一个做，一个当场评。", "One acts, the other judges on the spot."),
-        ("策略（演员）以时序差分误差 $\\delta$ 为权重，它由同时学习的值函数（评论家）给出。方差小；评论家不准时有偏。只用 V 作基线、权重仍是整段回报的，还不算自举。", "The policy, the actor, is weighted by the temporal-difference error $\\delta$ of a value function, the critic, that is learned beside it. Small variance, and biased while the critic is wrong. A V that is only a baseline for whole returns does not bootstrap."),
+        ("策略（演员）以时序差分误差 $\\delta$ 为权重，它由同时学习的值函数（评论员）给出。方差小；评论员不准时有偏。只用 V 作基线、权重仍是整段回报的，还不算自举。", "The policy, the actor, is weighted by the temporal-difference error $\\delta$ of a value function, the critic, that is learned beside it. Small variance, and biased while the critic is wrong. A V that is only a baseline for whole returns does not bootstrap."),
         r"\delta_t = r_t + \gamma V(s_{t+1}) - V(s_t)",
         ("policy_gradient",),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
 
@@ -49,7 +50,7 @@ STONE, ICE, GREEN, PINK, WAY = "#56626e", "#17212b", "#0a9371", "#d98bb3", "#b01
 SYMBOLS, KEYS = ("↑", "→", "↓", "←"), ("Up", "Right", "Down", "Left")
 POINTING = ((0, -1), (1, 0), (0, 1), (-1, 0))  # x and y of the actions
 SHADES = 24  # of a triangle, to either side of white
-LINE = 27  # from one line of words to the next
+LINE, SUMS = 27, 25  # from one line of words to the next
 TARGET_OF = {  # what an update moves towards, beside the reward
     "q_learning": r"max Q(s′, ·)", "sarsa": r"Q(s′, a′)", "expected_sarsa": r"E Q(s′, ·)", "dqn": r"max Q⁻(s′, ·)",
 }  # fmt: skip
@@ -68,9 +69,11 @@ def short(value: float) -> str:
     return text.replace("-", "−") if float(text) else "0"
 
 
-def brief(value: float) -> str:
-    """A number in a cell, which has room for little: two digits after the point below 1, else one."""
+def brief(value: float, tight: bool = False) -> str:
+    """A number in a cell: two digits after the point below 1, else one; if the cell is small, in four characters."""
     size = abs(value)
+    if tight and math.isfinite(value) and not 1 <= size < 9.995:
+        return short(round(value)) if size > 1 else short(value).replace("−0", "−")
     if not math.isfinite(value) or size < 1 or size >= 9.995:
         return short(value)
     return f"{value:.1f}".removesuffix(".0").replace("-", "−")
@@ -104,17 +107,20 @@ class Board:
         x, y = self.corner(state)
         return x + self.side / 2, y + self.side / 2
 
-    def size(self, largest: float = 17.0, characters: int = 5) -> float:
-        """Of letters that leave room for so many in a cell."""
-        return min(largest, self.side * 1.6 / characters)
+    @property
+    def size(self) -> float:
+        """Of letters: a cell has room for four, and a phone, which shows the widest world at 0.62, still at 11 pixels."""
+        return min(18.0, self.side * 0.4)
 
 
 # ---- the world -------------------------------------------------------------------------------------------------------
 
 
-def world(config: GridworldConfig, snapshot: Snapshot, view: str, cell: int, way: bool, back: int) -> Scene:
+def world(
+    config: GridworldConfig, snapshot: Snapshot, view: str, cell: int, way: bool, back: int, live: bool = False
+) -> Scene:
     """The grid as one of VIEWS shows it, the chosen cell framed, and the way of the latest episode, but for its last
-    `back` steps."""
+    `back` steps; while it is `live` an agent walks to the end before the next one does."""
     board, state = Board(config.map), snapshot.state
     drawn, values, q = board.figure(), state_values(config, state), action_values(config, state)
     if view == "visits" and "visits" not in state:
@@ -129,7 +135,8 @@ def world(config: GridworldConfig, snapshot: Snapshot, view: str, cell: int, way
         triangles(drawn, board, q, high, deciding(config))
     furniture(drawn, board, config)
     if way and len(state.get("moves", ())):
-        walked(drawn, board, state["moves"], back)
+        with drawn.held(f"{config.map} {config.method}") if live else nullcontext():
+            walked(drawn, board, state["moves"], back)
     if view == "values":
         drawn.path(pointers(board, q, deciding(config)), ink="none", fill=ICE)
         numbers(drawn, board, values, deciding(config))
@@ -180,16 +187,16 @@ def furniture(drawn: Figure, board: Board, config: GridworldConfig) -> None:
         elif letter == GOAL:
             drawn.rect(x, y, side, side, ink="none", fill=GREEN)
             drawn.path(star(cx, cy - side * 0.1, side * 0.25), ink="none", fill=PAPER)
-            drawn.text(signed(reward), cx, y + side * 0.9, size=board.size(15), anchor="middle", ink=PAPER, bold=True)
+            drawn.text(signed(reward), cx, y + side * 0.9, size=board.size, anchor="middle", ink=PAPER, bold=True)
         elif letter == HOLE:
             drawn.rect(x, y, side, side, ink="none", fill="#cfd8df")
             drawn.circle(cx, cy, side * 0.34, ink="none", fill=ICE)
             if reward:
-                drawn.text(signed(reward), cx, cy + board.size(15) * 0.36, size=board.size(15), anchor="middle", ink=PAPER, bold=True)  # fmt: skip
+                drawn.text(signed(reward), cx, cy + board.size * 0.36, size=board.size, anchor="middle", ink=PAPER, bold=True)  # fmt: skip
         elif letter == CLIFF:
             drawn.rect(x, y, side, side, ink="none", fill=PINK)
             drawn.path(jags(x, y, side), ink="none", fill="#8e2f62")
-            drawn.text(signed(reward), cx, y + side * 0.78, size=board.size(15), anchor="middle", ink=INK, bold=True)
+            drawn.text(signed(reward), cx, y + side * 0.78, size=board.size, anchor="middle", ink=INK, bold=side > 60)
         elif letter in SOURCES:
             badge(drawn, board, state, letter + ("" if own is None else f" {signed(own)}"))
         elif letter in TARGETS:
@@ -218,8 +225,8 @@ def signed(value: float | None) -> str:
 def badge(drawn: Figure, board: Board, state: int, text: str) -> None:
     """A word in the upper left corner of a cell."""
     x, y = board.corner(state)
-    size = max(11.0, min(14.0, board.side * 0.24))
-    drawn.text(text, x + 4, y + size + 1, size=size, ink=INK, bold=True)
+    size = min(17.0, board.size)
+    drawn.text(text, x + 3, y + 0.92 * size, size=size, ink=INK, bold=True)
 
 
 def star(x: float, y: float, radius: float) -> str:
@@ -275,17 +282,22 @@ def arrows(board: Board, q: Tensor, states: Sequence[int]) -> str:
 
 
 def numbers(drawn: Figure, board: Board, values: Tensor, states: Sequence[int]) -> None:
-    size = board.size()
+    size = board.size
     shown = values.tolist()
     for state in states:
         x, y = board.centre(state)
         drawn.text(
-            brief(shown[state]), x, y + 0.36 * size, size=size, anchor="middle", ink=INK if shown[state] else FAINT
+            brief(shown[state], board.side < 60),
+            x,
+            y + 0.36 * size,
+            size=size,
+            anchor="middle",
+            ink=INK if shown[state] else FAINT,
         )
 
 
 def counted(drawn: Figure, board: Board, visits: Tensor, states: Sequence[int]) -> None:
-    size, top = board.size(), max(1.0, math.log1p(visits.max().item()))
+    size, top = board.size, max(1.0, math.log1p(visits.max().item()))
     for state in states:
         x, y = board.centre(state)
         count = int(visits[state])
@@ -434,8 +446,8 @@ def returns(snapshot: Snapshot) -> Figure:
     for value in (low, high):
         drawn.line(left, y(value), right, y(value), ink="line", width=1)
         drawn.text(short(value), left - 6, y(value) + 5, size=14, anchor="end", ink="muted")
-    drawn.text(f"{snapshot.step - len(values) + 1}", left, bottom + 15, size=13, ink="muted")
-    drawn.text(t(f"第 {snapshot.step} 回合", f"episode {snapshot.step}"), right, bottom + 15, size=13, anchor="end", ink="muted")  # fmt: skip
+    drawn.text(f"{snapshot.step - len(values) + 1}", left, bottom + 17, size=14, ink="muted")
+    drawn.text(t(f"第 {snapshot.step} 回合", f"episode {snapshot.step}"), right, bottom + 17, size=14, anchor="end", ink="muted")  # fmt: skip
     raw = "".join(f"{'L' if i else 'M'}{x:.1f} {y(v):.1f}" for i, (x, v) in enumerate(zip(xs, values.tolist(), strict=False)))  # fmt: skip
     mean = "".join(f"{'L' if i else 'M'}{x:.1f} {y(v):.1f}" for i, (x, v) in enumerate(zip(xs, smooth(values).tolist(), strict=False)))  # fmt: skip
     drawn.path(raw, ink="muted", width=1, opacity=0.7)
@@ -446,15 +458,15 @@ def returns(snapshot: Snapshot) -> Figure:
 def backup(config: GridworldConfig, snapshot: Snapshot, cell: int) -> Scene:
     """How the latest sweep came to the value of one cell: the four sums."""
     grid, state, step = grid_of(config), snapshot.state, snapshot.step
-    width = WIDTH if grid.slips else SUM
-    drawn = Figure(width, 7 * LINE)
+    rows = 2 if grid.slips else 1  # of each sum
+    drawn = Figure(SUM, (4 * rows + 2) * SUMS + 18)
     old = state["before"] if step else state["values"]
     sweep = max(1, step)
     evaluating = config.method == "policy_evaluation"
     words = t(f"第 {sweep} 遍，{place(config, cell)}：用上一遍的值 V 算", f"Sweep {sweep}, cell {place(config, cell)}: from the values V of the sweep before")  # fmt: skip
-    drawn.text(words, 4, 22, size=16, ink="muted")
+    drawn.text(words, 4, 22, size=15, ink="muted")
     if grid.is_over(cell):
-        drawn.text(t("这里没有动作可选：值是 0。点一个空格子。", "Nothing to choose here: its value is 0. Click a free cell."), 4, 22 + LINE, size=16)  # fmt: skip
+        drawn.text(t("这里没有动作可选：值是 0。点一个空格子。", "Nothing to choose here: its value is 0. Click a free cell."), 4, 22 + SUMS, size=15)  # fmt: skip
         return Scene((drawn,), words)
     q = []
     for action, symbol in enumerate(SYMBOLS):
@@ -469,14 +481,21 @@ def backup(config: GridworldConfig, snapshot: Snapshot, cell: int) -> Scene:
             terms.append(inner if probability > 1 - TIE else f"{probability:.2g}·({inner})")
             value += probability * (reward + config.discount * ahead)
         q.append(value)
-        lines = f"{symbol}  " + " + ".join(terms)
-        size = 16 if len(lines) < 52 else 14 if len(lines) < 66 else 12
-        drawn.text(lines, 4, 22 + (action + 1) * LINE, size=size)
-        drawn.text(f"= {short(value)}", width - 6, 22 + (action + 1) * LINE, size=16, anchor="end", bold=True)
+        y = 22 + (action * rows + 1) * SUMS
+        drawn.text(symbol, 4, y, size=15)
+        for row in range(rows):
+            part = terms[2 * row : 2 * row + 2]
+            if part:
+                drawn.text(" + " * (row > 0) + " + ".join(part), 26, y + row * SUMS, size=15)
+        drawn.text(f"= {short(value)}", SUM - 6, y + (rows - 1) * SUMS, size=15, anchor="end", bold=True)
     total = sum(q) / 4 if evaluating else max(q)
     best = t("四个的平均", "the mean of the four") if evaluating else t("最大的一个", "the largest")
     drawn.text(
-        t(f"V ← {best} = {short(total)}", f"V ← {best} = {short(total)}"), 4, 22 + 5.2 * LINE, size=17, bold=True
+        t(f"V ← {best} = {short(total)}", f"V ← {best} = {short(total)}"),
+        4,
+        22 + (4 * rows + 1.1) * SUMS,
+        size=16,
+        bold=True,
     )
     return Scene((drawn,), f"{words}: {short(total)}")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from random import Random
 from typing import NamedTuple
@@ -34,6 +35,7 @@ from core.policy_gradient import (
     start,
 )
 from core.training import Snapshot
+from pages.ui.palette import SERIES
 from pages.ui.scene import Figure, Scene
 from pages.ui.text import t, term
 
@@ -44,10 +46,15 @@ CART, POLE, INK = "#56626e", "#b8860b", "#17212b"
 CELLS = 36  # of the plane, along one side
 LEAN, TURN = 15.0, 3.0  # the plane: degrees to either side, and radians a second
 RIGHT, LEFT = "→", "←"
-SPEED = 2.0  # how many times as fast as it is the cart moves
+SPEED, LIVE_SECONDS = 2.0, 3.0  # how many times as fast as it is the cart moves; and how long at most while it trains
 FRAMES = 150  # places of a way, at most
 NOISE_EPISODES = 32
 SHOWN = ("latest", "greedy")
+LINES = {
+    "reinforce": ("REINFORCE", "REINFORCE"),
+    "baseline": ("有基线", "baseline"),
+    "actor_critic": ("演员–评论员", "actor–critic"),
+}
 
 
 def short(value: float) -> str:
@@ -104,24 +111,28 @@ def leaning(config: PolicyGradientConfig, network: CartNetwork, places: Tensor) 
     return (right - left) * config.horizon if config.method == "dqn" else torch.sigmoid(right - left) - 0.5
 
 
-def cart(config: PolicyGradientConfig, snapshot: Snapshot, shown: str, at: int, moving: bool) -> Scene:
-    """The cart where it is at one step, small poses of the whole episode under it."""
+def cart(
+    config: PolicyGradientConfig, snapshot: Snapshot, shown: str, at: int, moving: bool, live: bool = False
+) -> Scene:
+    """The cart where it is at one step, small poses of the whole episode under it; while it is `live` an episode moves to
+    its end before the next one does."""
     view = seen(config, snapshot, shown, at)
     episode, here = view.episode, view.at
-    drawn = Figure(WIDTH, 290)
+    drawn = Figure(WIDTH, 300)
     rails(drawn)
     last, count = here == len(episode.actions), len(episode.actions)
     places = episode.places[: here + 1] if moving and last else episode.places[here : here + 1]
     seconds = TAU * count / SPEED if len(places) > 1 else 0.0
     places = places[:: max(1, math.ceil(len(places) / FRAMES))][:-1] + places[-1:]
-    standing(drawn, places, METRE, GROUND, WIDTH / 2, seconds, limits=True)
-    told(drawn, config, view, last)
+    with drawn.held(config.method) if live else nullcontext():
+        standing(drawn, places, METRE, GROUND, WIDTH / 2, min(seconds, LIVE_SECONDS) if live else seconds, limits=True)
+        told(drawn, config, view, last)
     for number in range(POSES if count else 0):
         step = round(number * count / (POSES - 1))
         middle = (number + 0.5) * WIDTH / POSES
-        standing(drawn, [episode.places[step]], 34, 262, middle, 0.0, shift=7)
+        standing(drawn, [episode.places[step]], 34, 268, middle, 0.0, shift=7)
         near = abs(step - here) <= count / (POSES - 1) / 2
-        drawn.text(str(step), middle, 286, size=15, anchor="middle", ink="text" if near else "muted", bold=near)
+        drawn.text(str(step), middle, 295, size=18, anchor="middle", ink="text" if near else "muted", bold=near)
     ending = t("倒了", "it fell") if episode.fell else t("还站着", "still up")
     return Scene((drawn,), t(f"小车倒立摆的一个回合，{count} 步，{ending}。", f"One episode of the cart-pole: {count} steps, {ending}."))  # fmt: skip
 
@@ -132,7 +143,7 @@ def rails(drawn: Figure) -> None:
     for metre in (-EDGE_AT, -1, 0, 1, EDGE_AT):
         x = WIDTH / 2 + metre * METRE
         drawn.line(x, GROUND, x, GROUND + 6, ink="muted", width=2)
-        drawn.text(f"{metre:g}".replace("-", "−") + (" m" if metre == EDGE_AT else ""), x, GROUND + 23, size=15, anchor="middle", ink="muted")  # fmt: skip
+        drawn.text(f"{metre:g}".replace("-", "−") + (" m" if metre == EDGE_AT else ""), x, GROUND + 25, size=18, anchor="middle", ink="muted")  # fmt: skip
     for side in (-1, 1):
         x = WIDTH / 2 + side * EDGE_AT * METRE
         drawn.line(x, GROUND, x, GROUND - 46, ink="#c4608f", width=3, dash="5 4")
@@ -187,9 +198,12 @@ def told(drawn: Figure, config: PolicyGradientConfig, view: Seen, last: bool) ->
 # ---- the plane of what the network says, and all returns -------------------------------------------------------------
 
 
-def overview(config: PolicyGradientConfig, snapshot: Snapshot, shown: str, at: int) -> Scene:
+def overview(
+    configs: Mapping[str, PolicyGradientConfig], snapshots: Mapping[str, Snapshot], method: str, shown: str, at: int
+) -> Scene:
+    """The plane of one run's network, and the returns of all that are trained side by side."""
     return Scene(
-        (plane(config, snapshot, shown, at), returns(snapshot)),
+        (plane(configs[method], snapshots[method], shown, at), returns(snapshots, method)),
         t("左：角度和角速度的平面上，策略往哪边推，和这一回合走过的路。右：每一回合的回报和平均。", "Left: which way it pushes over angle and angular velocity, with the way of the episode. Right: the return of each episode, and the mean."),
     )  # fmt: skip
 
@@ -210,11 +224,13 @@ def plane(config: PolicyGradientConfig, snapshot: Snapshot, shown: str, at: int)
     high = 0.5 if config.method != "dqn" else max(1e-3, lean[lean.isfinite()].abs().max().item() if lean.isfinite().any() else 1.0)  # fmt: skip
     left, top, size = 40, 44, SIDE - 52
     drawn = Figure(SIDE, SIDE + 36)
-    what = t("Q(→) − Q(←)", "Q(→) − Q(←)") if config.method == "dqn" else t("π(→ | s)：", "π(→ | s): ")
-    key = f"{t('橙', 'orange')} +{short(high)}, {t('蓝', 'blue')} −{short(high)}" if config.method == "dqn" else t("橙 1，白 ½，蓝 0", "orange 1, white ½, blue 0")  # fmt: skip
-    drawn.text(what if config.method == "dqn" else what + key, 4, 14, size=14, ink="muted")
+    if config.method == "dqn":
+        what = t(f"Q(→) − Q(←)：橙 {short(high)}，蓝 −{short(high)}", f"Q(→) − Q(←): orange {short(high)}, blue −{short(high)}")  # fmt: skip
+    else:
+        what = t("π(→ | s)：橙 1，白 ½，蓝 0", "π(→ | s): orange 1, white ½, blue 0")
+    drawn.text(what, 4, 14, size=14, ink="muted")
     where = f"x = {short(x)} m, v = {short(speed)} m/s"
-    drawn.text(f"{key}; {where}" if config.method == "dqn" else t(f"切面：{where}", f"slice at {where}"), 4, 33, size=13, ink="muted")  # fmt: skip
+    drawn.text(t(f"切面：{where}", f"slice at {where}"), 4, 33, size=14, ink="muted")
     drawn.map("plane", lean, left, top, size, size, high=high, hover=False)
 
     def spot(place: tuple) -> tuple[float, float]:
@@ -229,44 +245,54 @@ def plane(config: PolicyGradientConfig, snapshot: Snapshot, shown: str, at: int)
         drawn.path("M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in spots), ink=INK, width=1.3, opacity=0.7)
     drawn.circle(*spots[view.at], 6, ink="#ffffff", fill=INK, stroke=2)
     for degree in (-12, 0, 12):
-        drawn.text(f"{degree}°".replace("-", "−"), left + size * (1 + degree / LEAN) / 2, top + size + 17, size=13, anchor="middle", ink="muted")  # fmt: skip
-    drawn.text(t("角度 θ", "angle θ"), left + size / 2, top + size + 35, size=13, anchor="middle", ink="muted")
+        drawn.text(f"{degree}°".replace("-", "−"), left + size * (1 + degree / LEAN) / 2, top + size + 17, size=14, anchor="middle", ink="muted")  # fmt: skip
+    drawn.text(t("角度 θ", "angle θ"), left + size / 2, top + size + 35, size=14, anchor="middle", ink="muted")
     for turn in (-2, 0, 2):
-        drawn.text(str(turn).replace("-", "−"), left - 5, top + size * (1 - turn / TURN) / 2 + 5, size=13, anchor="end", ink="muted")  # fmt: skip
-    drawn.text(t("角速度 rad/s", "angular velocity, rad/s"), 13, top + size / 2, size=13, anchor="middle", ink="muted", turn=-90)  # fmt: skip
+        drawn.text(str(turn).replace("-", "−"), left - 5, top + size * (1 - turn / TURN) / 2 + 5, size=14, anchor="end", ink="muted")  # fmt: skip
+    drawn.text(t("角速度 rad/s", "angular velocity, rad/s"), 13, top + size / 2, size=14, anchor="middle", ink="muted", turn=-90)  # fmt: skip
     return drawn
 
 
-def returns(snapshot: Snapshot) -> Figure:
-    """All kept returns, a dot each, and their mean over the latest hundred."""
+def returns(snapshots: Mapping[str, Snapshot], method: str) -> Figure:
+    """All kept returns of a method, a dot each, and the mean over the latest hundred of each method."""
+    snapshot = snapshots[method]
     values = snapshot.state["returns"]
+    inks = dict(zip(snapshots, ("blue", "orange", SERIES[2]), strict=False))  # as in the panel's curves
     drawn = Figure(SIDE, SIDE + 36)
     left, top, right, bottom = 40, 44, SIDE - 6, SIDE - 8
     drawn.text(t("每一回合的回报", "Return of each episode"), 4, 14, size=14, ink="muted")
-    drawn.text(t(f"线：最近 {RECENT} 回合的平均", f"line: mean of the latest {RECENT}"), 4, 33, size=13, ink="muted")
+    if len(snapshots) == 1:
+        drawn.text(
+            t(f"线：最近 {RECENT} 回合的平均", f"line: mean of the latest {RECENT}"), 4, 33, size=14, ink="muted"
+        )
+    else:
+        for (name, ink), x in zip(inks.items(), (4, 96, 168), strict=False):
+            drawn.text(t(*LINES[name]), x, 33, size=14, ink=ink, bold=name == method)
 
     def y(value: float) -> float:
         return bottom - value / STEPS * (bottom - top)
 
     for value in (0, 100, 200, 300, 400, 500):
         drawn.line(left, y(value), right, y(value), ink="line", width=1)
-        drawn.text(str(value), left - 5, y(value) + 5, size=13, anchor="end", ink="muted")
-    drawn.line(left, y(SOLVED), right, y(SOLVED), ink="#0a9371", width=2, dash="7 4")
-    drawn.text(f"{SOLVED}", right - 2, y(SOLVED) + 16, size=13, anchor="end", ink="#0a9371", bold=True)
+        drawn.text(str(value), left - 5, y(value) + 5, size=14, anchor="end", ink="muted")
+    drawn.line(left, y(SOLVED), right, y(SOLVED), ink="text", width=1.6, dash="3 4")
+    drawn.text(f"{SOLVED}", right - 2, y(SOLVED) + 16, size=14, anchor="end", bold=True)
     count = len(values)
     first = snapshot.step - count + 1
-    drawn.text(str(first) if count > 1 else "", left, bottom + 17, size=13, ink="muted")
-    drawn.text(str(snapshot.step) if count else "", right, bottom + 17, size=13, anchor="end", ink="muted")
-    drawn.text(t("回合", "episode"), (left + right) / 2, bottom + 35, size=13, anchor="middle", ink="muted")
+    drawn.text(str(first) if count > 1 else "", left, bottom + 17, size=14, ink="muted")
+    drawn.text(str(snapshot.step) if count else "", right, bottom + 17, size=14, anchor="end", ink="muted")
+    drawn.text(t("回合", "episode"), (left + right) / 2, bottom + 35, size=14, anchor="middle", ink="muted")
     if not count:
         return drawn
     xs = torch.linspace(left, right, count) if count > 1 else torch.tensor([float(left)])
     spots = torch.stack([xs, bottom - values / STEPS * (bottom - top)], 1)
     drawn.points(spots, "circle", 1.5 if count > 300 else 2.2, ink="none", fill="#7d8894")
-    mean = smooth(values, RECENT)
-    keep = range(0, count, max(1, count // 150))
-    line = [(xs[i].item(), y(mean[i].item())) for i in [*keep, count - 1]]
-    drawn.path("M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in line), ink="blue", width=3.2)
+    for name, ink in inks.items():
+        mean = smooth(snapshots[name].state["returns"], RECENT)
+        known = min(count, len(mean))  # a run that has diverged has fewer
+        steps = sorted({*range(0, known, max(1, count // 150)), *range(max(0, known - 1), known)})
+        line = [(xs[i].item(), y(mean[i].item())) for i in steps]
+        drawn.path("M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in line or [(left, bottom)]), ink=ink, width=3.2 if name == method else 2.2, dash=None if name == method else "7 4")  # fmt: skip
     return drawn
 
 
@@ -305,7 +331,7 @@ def update(config: PolicyGradientConfig, snapshot: Snapshot, at: int) -> Scene:
     dqn, plain = config.method == "dqn", config.method == "reinforce"
     first = t("目标 r + γ max Q⁻(s′)", "target r + γ max Q⁻(s′)") if dqn else t("回报 G", "return G")
     second = "Q(s, a)" if dqn else "V(s)"
-    weight = {"reinforce": "G", "baseline": "G − V(s)", "actor_critic": "δ = r + γ V(s′) − V(s)", "dqn": t("误差：目标 − Q", "error: target − Q")}[config.method]  # fmt: skip
+    weight = {"reinforce": "G", "baseline": "G − V(s)", "actor_critic": "δ", "dqn": t("误差：目标 − Q", "error: target − Q")}[config.method]  # fmt: skip
     top = max(1.0, bounded(told.returns.max()), bounded(told.values.max()))
     low = min(0.0, bounded(told.values.min()))
     curve(left, told.returns, low, top, here, "blue")
@@ -316,7 +342,11 @@ def update(config: PolicyGradientConfig, snapshot: Snapshot, at: int) -> Scene:
         left.text(f"┄ {second}", SIDE - 4, TOP - 15, size=14, anchor="end", ink="orange", bold=True)
     bars(right, told.weights, here)
     right.text(
-        weight if dqn else t(f"乘在 ∇log π 上：{weight}", f"on ∇log π: {weight}"), 4, TOP - 15, size=14, bold=True
+        weight if dqn else t(f"∇log π 前的权重：{weight}", f"weight of ∇log π: {weight}"),
+        4,
+        TOP - 15,
+        size=14,
+        bold=True,
     )
     sums(left, right, config, snapshot, told, here)
     return Scene((left, right), words)
@@ -335,9 +365,9 @@ def ticks(drawn: Figure, low: float, high: float, count: int, here: int) -> None
     for value in dict.fromkeys((low, 0.0, high)):
         y = BOTTOM - (value - low) / (high - low) * (BOTTOM - TOP)
         drawn.line(START, y, SIDE - 6, y, ink="line", width=1)
-        drawn.text(short(value), START - 5, y + 5, size=13, anchor="end", ink="muted")
-    drawn.text("0", START, BOTTOM + 19, size=13, ink="muted")
-    drawn.text(t(f"第 {count - 1} 步", f"step {count - 1}"), SIDE - 6, BOTTOM + 19, size=13, anchor="end", ink="muted")
+        drawn.text(short(value), START - 5, y + 5, size=14, anchor="end", ink="muted")
+    drawn.text("0", START, BOTTOM + 19, size=14, ink="muted")
+    drawn.text(t(f"第 {count - 1} 步", f"step {count - 1}"), SIDE - 6, BOTTOM + 19, size=14, anchor="end", ink="muted")
     x = across(here, count)
     drawn.line(x, TOP, x, BOTTOM, ink="text", width=1.5, dash="2 3")
 
@@ -394,12 +424,12 @@ def sums(
     if config.method == "dqn":
         after = t("回放从记忆里另抽 64 步来学。", "Replay learns from 64 steps of the memory.")
     elif w > 0:
-        after = t("正：这一推变得更可能。", "Positive: this push becomes likelier.")
+        after = t("正：以后更多这样推。", "Positive: this push becomes likelier.")
     else:
-        after = t("负：这一推变得更不可能。", "Negative: this push gets less likely.") if w < 0 else ""
+        after = t("负：以后更少这样推。", "Negative: this push gets less likely.") if w < 0 else ""
     left.text(head, 4, 18, size=15, bold=True)
     left.text(after, 4, 42, size=14, ink="muted")
-    right.text(line, 4, 18, size=15 if len(line) < 34 else 13, bold=True)
+    right.text(line, 4, 18, size=15 if len(line) < 34 else 14, bold=True)
 
 
 def exact(value: float) -> str:
@@ -442,21 +472,21 @@ def mean_of(values: tuple[float, ...]) -> float:
 def noise(config: PolicyGradientConfig, snapshot: Snapshot) -> Scene:
     """How alike the gradients of single episodes are, by what multiplies ∇log π in them."""
     found = agreement_of(config, snapshot)
-    drawn = Figure(WIDTH, 44 + 54 * len(found) + 30)
-    left, right = 210, WIDTH - 62
-    drawn.text(t(f"{NOISE_EPISODES} 个回合，同一个策略：各自的梯度与其余的平均有多一致", f"{NOISE_EPISODES} episodes of one policy: how each one's gradient agrees with the rest"), 4, 18, size=15, ink="muted")  # fmt: skip
-    bottom = 40 + 54 * len(found)
+    drawn = Figure(440, 40 + 70 * len(found) + 30)
+    left, right = 14, 378
+    drawn.text(t(f"同一个策略的 {NOISE_EPISODES} 个回合：每个的梯度与其余的多一致", f"{NOISE_EPISODES} episodes of one policy: each one's gradient and the rest"), 4, 18, size=15, ink="muted")  # fmt: skip
+    bottom = 40 + 70 * len(found)
     for value in (-1, 0, 1):
         x = left + (right - left) * (value + 1) / 2
         drawn.line(x, 34, x, bottom, ink="line" if value else "muted", width=1.5)
-        drawn.text(str(value).replace("-", "−"), x, bottom + 18, size=13, anchor="middle", ink="muted")
+        drawn.text(str(value).replace("-", "−"), x, bottom + 18, size=14, anchor="middle", ink="muted")
     for row, (method, values) in enumerate(found.items()):
-        y, mean = 62 + 54 * row, mean_of(values)
-        drawn.text(term(method), 4, y + 5, size=15)
+        y, mean = 84 + 70 * row, mean_of(values)
+        drawn.text(term(method), 4, y - 26, size=15)
         spots = torch.tensor([[left + (right - left) * (value + 1) / 2, y + 9 * ((i % 3) - 1)] for i, value in enumerate(values)])  # fmt: skip
         drawn.points(spots.nan_to_num(left), "circle", 4, ink="none", fill="#7d8894")
         x = left + (right - left) * (mean + 1) / 2
         drawn.line(x, y - 18, x, y + 18, ink="orange", width=4)
-        drawn.text(short(mean), WIDTH - 4, y + 5, size=16, anchor="end", bold=True)
+        drawn.text(short(mean), 436, y + 5, size=16, anchor="end", bold=True)
     words = "; ".join(f"{term(method)} {short(mean_of(values))}" for method, values in found.items())
     return Scene((drawn,), t(f"梯度的一致程度：{words}", f"How alike the gradients are: {words}"))

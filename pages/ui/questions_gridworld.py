@@ -141,7 +141,7 @@ def questions() -> tuple[Question, ...]:
 def challenges() -> tuple[Challenge, ...]:
     return (
         Challenge("safe_and_short", t("悬崖，从 ε ≥ 0.1 开始：最近 50 回合平均 ≥ −15，贪心回报 −13", "The cliff, begun with ε ≥ 0.1: a mean of at least −15 over 50 episodes, and a greedy return of −13"), fades),
-        Challenge("ice", t("冰湖 8×8：让一个不知道规则的方法贪心赢 ≥ 85%", "Frozen lake 8×8: a method without the rules wins at least 85%, greedily"), wins),
+        Challenge("ice", t("冰湖 8×8：用一种不知道规则的方法，让贪心策略赢到 85%", "Frozen lake 8×8: a method without the rules wins at least 85%, greedily"), wins),
         Challenge("long_way", t("画一个最短也要 30 步的世界，让智能体学会它", "Paint a world whose shortest way takes at least 30 steps, and let an agent learn it"), far),
     )  # fmt: skip
 

@@ -52,7 +52,7 @@ def questions() -> tuple[Question, ...]:
         Question(
             "first",
             t(
-                f"三种权重，同样的策略、种子和学习率。谁最先学会（{RECENT} 回合平均 {SOLVED}）？",
+                f"三种方法，策略网络、种子和学习率都相同。谁最先学会（{RECENT} 回合平均 {SOLVED}）？",
                 f"Three kinds of credit, the same policy, seed and learning rate. Which is first to solve it (a mean of {SOLVED} over {RECENT} episodes)?",
             ),
             lambda runs: min(runs, key=lambda name: solved_at(runs[name]) or 10**6) if any(map(solved_at, runs.values())) else None,
@@ -84,13 +84,13 @@ def questions() -> tuple[Question, ...]:
         Question(
             "critic",
             t(
-                "演员–评论家，学习率 0.01，每回合 V 更新 1、5 或 20 次。只更新 1 次会怎样？",
+                "演员–评论员，学习率 0.01，每回合 V 更新 1、5 或 20 次。只更新 1 次会怎样？",
                 "Actor–critic, learning rate 0.01, with 1, 5 or 20 updates of V per episode. What becomes of the one with a single update?",
             ),
             lambda runs: "never" if score(runs["critic1"], CART_GREEDY, "train") < 100 else "slow" if not solved_at(runs["critic1"]) else "same",
             lambda runs: t("；", "; ").join(f"{run.config.critic_steps}: {told(run)}" for run in runs.values()),  # type: ignore[attr-defined]
             t(
-                "δ 里有评论家自己的估计。它还什么都不懂，评语就是错的，而策略照单全收。",
+                "δ 里有评论员自己的估计。它还什么都不懂，评语就是错的，而策略照单全收。",
                 "δ contains the critic's own estimates. While it knows nothing its judgement is wrong, and the policy believes all of it.",
             ),
             options={

@@ -59,7 +59,7 @@ WORDS |= {
     "reinforce": ("REINFORCE", "REINFORCE"),
     "baseline": ("有基线的 REINFORCE", "REINFORCE with baseline"),
     "actor_critic": (BY_NAME["actor_critic"].zh, "Actor–critic"),
-    "Size of the weights": ("权重的大小", "Size of the weights"),
+    "Size of the weights": ("∇log π 前的权重（均方根）", "Weight of ∇log π, rms"),
     "Prediction error": ("值的预测误差", "Error of the values"),
     "sgd": ("随机梯度下降", "SGD"),
     "nesterov": ("Nesterov", "Nesterov"),

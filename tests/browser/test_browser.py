@@ -220,3 +220,15 @@ def test_no_page_is_wider_than_the_screen(port, visit, stem, width, dark):
     red = int(background.removeprefix("rgb(").split(",")[0])
     assert (red < 60) == dark
     assert not page.problems
+
+
+def test_the_cart_moves_while_it_trains_and_an_episode_comes_to_its_end(port, visit):
+    """Frames come ten times a second; an animation that each of them cut off would never be older than a tenth."""
+    page = visit(port, "/policy_gradient?lang=en&policy_gradient_lr=0.01")
+    page.wait_for_selector(".st-key-policy_gradient_play")
+    button(page, "policy_gradient_play").click()
+    oldest = """() => Math.max(0, ...[...document.querySelectorAll('*')].filter((n) => n.shadowRoot)
+      .flatMap((n) => [...n.shadowRoot.querySelectorAll('.figure svg path')]).flatMap((n) => n.getAnimations().map((a) => a.currentTime)))"""
+    wait_until(page, lambda: page.evaluate(oldest) > 800)
+    button(page, "policy_gradient_play").click()
+    assert not page.problems

@@ -329,7 +329,30 @@ def test_numbers_are_short():
         "0", "0", "0.38", "−12.3", "100", "−1091", "3", "NaN", "∞",
     ]  # fmt: skip
     assert [pictures.brief(value) for value in (-9.38, 0.5, 3.31, -2.0)] == ["−9.4", "0.50", "3.3", "−2"]
+    tight = [pictures.brief(value, True) for value in (-0.88, 0.88, -12.34, 9.999, 100.0, -3.31, -0.001, math.nan)]
+    assert tight == ["−.88", "0.88", "−12", "10", "100", "−3.3", "0", "NaN"]
     assert [pictures.many(count) for count in (7, 999, 1234, 56_789, 2_500_000)] == ["7", "999", "1.2k", "57k", "2.5M"]
+
+
+def test_words_on_a_world_can_be_read_on_a_phone():
+    """Its picture is 343 pixels wide there, and shrinks to no less than 0.62 of its size."""
+    for text in (MAPS["cliff"], MAPS["maze"], MAPS["textbook"], MAPS["lake8"], "~".join(["S" + "_" * 11] * 12)):
+        config = GridworldConfig(map=text, cap=60, bump=-1.0)
+        snapshot = replay(config, (), 3).snapshot()
+        for view in ("values", "visits"):
+            figure = pictures.world(config, snapshot, view, 0, True, 0).figures[0]
+            scale = min(1.0, max(0.62, 343 / figure.width))
+            sizes = [item["size"] * scale for item in figure.items if item["t"] == "text"]
+            assert min(sizes) >= 10.5, (text, view)
+
+
+def test_an_agent_walks_to_the_end_before_the_next_one_does():
+    config = GridworldConfig(map=MAPS["empty"])
+    snapshot = replay(config, (), 3).snapshot()
+    still, live = (pictures.world(config, snapshot, "values", 0, True, 0, playing).figures[0].items for playing in (False, True))  # fmt: skip
+    held = [item for item in live if item.get("hold")]
+    assert [item["t"] for item in held] == ["path", "circle"] and len(held[1]["way"]) > 1
+    assert not any(item.get("hold") for item in still)
 
 
 def test_the_learning_rate_of_an_earlier_step():

@@ -49,7 +49,7 @@ def config_of(app: AppTest) -> PolicyGradientConfig:
 def test_each_method_has_its_controls_and_trains(method):
     app = open_page(method=method)
     labels = {element.label for kind in ("slider", "select_slider") for element in app.get(kind)}
-    assert ("Steps remembered" in labels) == ("Updates until the target follows" in labels) == (method == "dqn")
+    assert ("Replay size, steps" in labels) == ("Target update interval" in labels) == (method == "dqn")
     assert ("Entropy bonus β" in labels) == (method not in ("dqn", "random"))
     assert ("Updates of V per episode" in labels) == (method in ("baseline", "actor_critic"))
     app.button(key="policy_gradient_step").click().run()
@@ -162,8 +162,8 @@ def texts(scene) -> list[str]:
 def scenes(config, snapshot):
     yield pictures.cart(config, snapshot, "latest", 500, True)
     yield pictures.cart(config, snapshot, "greedy", 3, False)
-    yield pictures.overview(config, snapshot, "latest", 3)
-    yield pictures.overview(config, snapshot, "greedy", 500)
+    yield pictures.overview({config.method: config}, {config.method: snapshot}, config.method, "latest", 3)
+    yield pictures.overview({config.method: config}, {config.method: snapshot}, config.method, "greedy", 500)
     yield pictures.update(config, snapshot, 4)
     if config.method in race(config):
         yield pictures.noise(config, snapshot)
@@ -225,6 +225,12 @@ def test_the_cart_stands_where_the_episode_had_it():
     item = next(item for item in moving.figures[0].items if item.get("way"))
     assert 1 < len(item["way"]) <= pictures.FRAMES + 1
     assert item["seconds"] == pytest.approx(0.01 * len(run.learner.latest.actions))
+    live = pictures.cart(config, run.snapshot(), "latest", 500, True, live=True).figures[0].items
+    assert next(item for item in live if item.get("way")) == item | {"hold": "baseline"}
+    assert {i["hold"] for i in live if i.get("hold")} == {"baseline"} and not item.get("hold")
+    assert any(i.get("hold") and i.get("s", "").startswith(("Step", "第")) for i in live), (
+        "the words tell of what moves"
+    )
     assert all(len(i["way"]) == 1 for i in pictures.cart(config, run.snapshot(), "latest", 500, False).figures[0].items if i.get("way"))  # fmt: skip
 
 
@@ -240,9 +246,23 @@ def test_the_plane_says_what_the_policy_says():
     assert all(run.learner.likelier(place) == action for place, action in zip(greedy.places, greedy.actions, strict=False))  # fmt: skip
 
 
+def test_methods_side_by_side_have_a_line_each_under_the_475():
+    runs = {name: replay(config, (), 30) for name, config in race(PolicyGradientConfig()).items()}
+    drawn = pictures.returns({name: run.snapshot() for name, run in runs.items()}, "baseline")
+    lines = [item for item in drawn.items if item["t"] == "path"]
+    assert len({item["ink"] for item in lines}) == len(lines) == 3
+    high, bottom = (next(i["y1"] for i in drawn.items if i["t"] == "line" and i["ink"] == "line" and at(i)) for at in (lambda i: i["y1"] < 50, lambda i: i["y1"] > 200))  # fmt: skip
+    for item, run in zip(lines, runs.values(), strict=True):
+        last = float(item["d"].split()[-1])
+        mean = sum(asked.lengths(run)) / 30
+        assert (bottom - last) / (bottom - high) * 500 == pytest.approx(mean, abs=1.5)
+    one = pictures.returns({"baseline": runs["baseline"].snapshot()}, "baseline")
+    assert sum(item["t"] == "path" for item in one.items) == 1
+
+
 def test_every_return_is_a_dot():
     run = replay(PolicyGradientConfig(method="random"), (), 40)
-    drawn = pictures.returns(run.snapshot())
+    drawn = pictures.returns({"random": run.snapshot()}, "random")
     points = next(item for item in drawn.items if item["t"] == "points")
     assert len(points["d"]) == len(pictures.Figure(1, 1).points(torch.zeros(40, 2), "circle", 1.0).items[0]["d"])
     assert "475" in [item["s"] for item in drawn.items if item["t"] == "text"]
