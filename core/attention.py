@@ -19,8 +19,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from core.config import Config, Limits, SettingError, Span
-from core.data.sequences import SERIES_LENGTHS, SERIES_LIMIT, raw_series, split_at, standardised
+from core.config import Config, Limits, Span
+from core.data.sequences import check_series, raw_series, split_at, standardised
 from core.optimizers import Optimizer
 from core.training import LOSS, Metric, Scores
 
@@ -214,13 +214,7 @@ class AttentionConfig(Config):
 
     def __post_init__(self):
         super().__post_init__()
-        if not all(abs(value) <= SERIES_LIMIT for value in self.series):  # NaN is not either
-            raise SettingError("series", "a value out of reach", Span(-SERIES_LIMIT, SERIES_LIMIT))
-        if self.task == "own":
-            if len(self.series) not in SERIES_LENGTHS:
-                raise SettingError("series", len(self.series), SERIES_LENGTHS)
-            if len(set(self.series[: len(self.series) // 2])) < 2:
-                raise SettingError("series", "a constant one", SERIES_LENGTHS)
+        check_series(self.task, self.series)
 
     def build(self, generator: torch.Generator) -> ForecastLearner:
         return ForecastLearner(self, generator)

@@ -24,6 +24,7 @@ from core.attention import attend, one_of, score_parameters
 from core.config import Config, Limits
 from core.initialisation import draw, empty
 from core.optimizers import Optimizer
+from core.sequence_learner import clip_norm
 from core.training import ACCURACY, LOSS, Metric, Scores
 
 TASKS = ("reverse", "sort", "copy", "recall")
@@ -279,9 +280,7 @@ class Seq2SeqLearner:
         written = self.model(examples.source, examples.fed, self.generator if hard else None)
         loss, descended = losses_of(written, examples.target, self.config.baseline)
         gradients = list(torch.autograd.grad(descended, self.parameters))
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
-        if norm > CLIP:
-            torch._foreach_mul_(gradients, CLIP / norm)
+        clip_norm(gradients, CLIP)
         self.optimizer.step(gradients, learning_rate)
         self.last_loss = loss.item()
         return self.last_loss

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 
 from core.config import Config, Limits, SettingError, Span
 from core.data.sequences import (
-    SERIES_LENGTHS,
-    SERIES_LIMIT,
     SERIES_TASKS,
     TASKS,
     UNASKED,
     Sequences,
+    check_series,
     draw_sequences,
     held_out,
     longest_window,
@@ -66,7 +65,7 @@ class SequenceConfig(Config):
 
     def __post_init__(self):
         super().__post_init__()
-        check_series(self)
+        check_windows(self)
 
     def build(self, generator: torch.Generator) -> SequenceLearner:
         return SequenceLearner(self, generator)
@@ -76,15 +75,9 @@ class SequenceConfig(Config):
         raise NotImplementedError
 
 
-def check_series(config: SequenceConfig) -> None:
+def check_windows(config: SequenceConfig) -> None:
     """Raise SettingError unless there is a series where one is needed, and it is long enough for the length."""
-    if not all(abs(value) <= SERIES_LIMIT for value in config.series):  # NaN is not either
-        raise SettingError("series", "a value out of reach", Span(-SERIES_LIMIT, SERIES_LIMIT))
-    if config.task == "own":
-        if len(config.series) not in SERIES_LENGTHS:
-            raise SettingError("series", len(config.series), SERIES_LENGTHS)
-        if len(set(config.series[: len(config.series) // 2])) < 2:  # within the training part, whatever its share
-            raise SettingError("series", "a constant one", SERIES_LENGTHS)
+    check_series(config.task, config.series)
     if config.task in SERIES_TASKS:
         most = longest_window(len(raw_series(config.task, config.series)))
         if config.length > most:

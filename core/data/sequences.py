@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.config import SettingError, Span
 from core.data.digits import load
 from core.data.sunspots import yearly_sunspots
 
@@ -48,6 +49,17 @@ class Task(NamedTuple):
     output_size: int
     classes: bool  # else values
     every_step: bool  # an answer after each step, else only after the last
+
+
+def check_series(task: str, series: tuple[float, ...]) -> None:
+    """Raise SettingError unless all of a series is within reach and, where it is asked, there is one to learn from."""
+    if not all(abs(value) <= SERIES_LIMIT for value in series):  # NaN is not either
+        raise SettingError("series", "a value out of reach", Span(-SERIES_LIMIT, SERIES_LIMIT))
+    if task == "own":
+        if len(series) not in SERIES_LENGTHS:
+            raise SettingError("series", len(series), SERIES_LENGTHS)
+        if len(set(series[: len(series) // 2])) < 2:  # within the training part, whatever its share
+            raise SettingError("series", "a constant one", SERIES_LENGTHS)
 
 
 def task_of(name: str) -> Task:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 
 import pytest
 import torch
@@ -108,7 +107,7 @@ def test_a_text_is_written_by_the_trained_model():
 
 MEASURED = {  # preset → step and share right, as its caption tells
     "reverse": (400, 0.998), "copy": (400, 0.989), "recall": (200, 0.98), "reinforce": (400, 0.973),
-    "one_memory": (400, 0.312), "blurred": (400, 0.491), "too_fast": (400, 0.213),
+    "one_memory": (400, 0.312), "blurred": (400, 0.491), "too_fast": (400, 0.266),
 }  # fmt: skip
 
 
@@ -132,7 +131,7 @@ def test_challenges_are_checked_by_measurement():
     assert [challenge.check(fresh)[0] for challenge in asked.challenges()] == [False] * 3
     assert "20" in asked.long_enough(fresh)[1] and "hard" in asked.by_hard_attention(fresh)[1]
     assert "wanted" in asked.without_attention(fresh)[1]
-    learned = Lesson(replace(PRESETS["reinforce"], learning_rate=0.008), steps=600)
+    learned = Lesson(PRESETS["reinforce"], steps=600)
     assert asked.by_hard_attention(learned)[0]
     assert not asked.without_attention(learned)[0]
 
