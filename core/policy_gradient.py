@@ -28,7 +28,7 @@ STEPS, SOLVED = 500, 475  # an episode ends after so many; solved is a mean retu
 RECENT = 100
 KEPT_EPISODES = 1_500  # returns kept for the pictures
 
-CART_RETURN = Metric("Return", better="higher")  # the mean of the latest episodes, exploration included
+CART_RETURN = Metric("Return", better="higher", goal=SOLVED)  # the mean of the latest episodes, exploration included
 CART_GREEDY = Metric("Greedy return", better="higher")  # of the likelier push at every step, from fixed starts
 CART_LATEST = Metric("Latest return", better="higher", group="Latest return")
 CART_EXPLORATION = Metric("Exploration rate", better="neither", group="Exploration rate")

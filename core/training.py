@@ -44,6 +44,7 @@ class Metric(NamedTuple):
     unit: str = ""  # "%" shows a share of one as a percentage
     group: str = ""  # those of one group share a chart, beside the lesson's own and drawn on request
     log: bool = False  # its values differ by magnitudes: a logarithmic axis, whatever the viewer chose for the loss
+    goal: float | None = None  # what counts as solved, drawn across its chart
 
 
 LOSS = Metric("Loss")

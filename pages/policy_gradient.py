@@ -50,8 +50,9 @@ with side:
     if (before == "dqn") != (method == "dqn") and controls.value("learning_rate") in (DQN.learning_rate, PolicyGradientConfig.learning_rate):  # fmt: skip
         controls.put(learning_rate=DQN.learning_rate if method == "dqn" else PolicyGradientConfig.learning_rate)
     st.session_state["policy_gradient_method_seen"] = method
-    controls.slider("discount", t("折扣率 γ", "Discount γ"), format="%.2f")
-    controls.steps("hidden", t("隐藏单元", "Hidden units"), controls.limits["hidden"])
+    if method != "random":
+        controls.slider("discount", t("折扣率 γ", "Discount γ"), format="%.2f")
+        controls.steps("hidden", t("隐藏单元", "Hidden units"), controls.limits["hidden"])
     if method == "dqn":
         controls.steps("memory", t("经验回放存多少步", "Replay size, steps"), controls.limits["memory"], format=lambda count: f"{count:,}", help=t("每一步从中随机抽 64 步来学。", "64 of them are drawn for each update."))  # fmt: skip
         controls.steps("target_every", t("目标网络的更新间隔", "Target update interval"), controls.limits["target_every"], format=lambda count: f"{count:,}", help=t("算目标用的网络副本，隔这么多次更新才抄一次。", "The network that computes targets is renewed every so many updates."))  # fmt: skip
@@ -61,7 +62,8 @@ with side:
             controls.slider("critic_steps", t("V 每回合更新几次", "Updates of V per episode"))
     if method in race(PolicyGradientConfig()):
         controls.toggle("together", t("三种方法一起跑", "Three kinds of credit side by side"), help=t("REINFORCE、有基线、演员–评论员，其余设置都相同。", "REINFORCE, with a baseline, and actor–critic; all else is equal."))  # fmt: skip
-    controls.choice("shown", t("看哪一回合", "Episode"), {"latest": t("训练中的", "of training"), "greedy": t("贪心走一遍", "greedy, now")}, help=t("刚学的那一回合；或者用现在的策略、总取更可能的动作走一回合。", "The one just learned from; or one that the policy of now plays by its likelier push."))  # fmt: skip
+    if method != "random":
+        controls.choice("shown", t("看哪一回合", "Episode"), {"latest": t("训练中的", "of training"), "greedy": t("贪心走一遍", "greedy, now")}, help=t("刚学的那一回合；或者用现在的策略、总取更可能的动作走一回合。", "The one just learned from; or one that the policy of now plays by its likelier push."))  # fmt: skip
     controls.slider("at", t("看第几步", "Step to look at"), help=t("拉到最右：看到回合结束，暂停时小车会动起来。", "All the way right: to the end of the episode; when paused the cart moves."))  # fmt: skip
     config = lesson.config(controls, lambda error: t("这些设置不能一起用。", "These settings do not go together."))
 

@@ -67,6 +67,7 @@ def curve_spec(
     height: int = HEIGHT,
     pinned: tuple[Pinned, ...] = (),
     tested: bool = True,
+    goal: float | None = None,
 ) -> dict[str, Any]:
     """The specification of one chart of curves, without its rows; built once, constant while rows stream in.
 
@@ -76,6 +77,7 @@ def curve_spec(
             several by run, with signs of the run on its curves, their test curves dashed.
         pinned: curves of earlier runs to lay over them; their rows come as the dataset PINNED, the others as ROWS.
         tested: whether the metric is measured on held-out data too.
+        goal: where a dotted line runs across.
     """
     parts = words[1 : 2 + tested]
     of = {f"{part}{i}": (part, run) for i, run in enumerate(runs) for part in PARTS}
@@ -138,6 +140,10 @@ def curve_spec(
     heading = alt.TitleParams(title, anchor="start", fontSize=16, fontWeight=600, offset=4)
     height += (SECOND_KEY if several else 0) + KEY_ROW * (rows_of_key - 1)
     layers = [lines, touch, rules]
+    if goal is not None:
+        once = alt.Chart(empty).transform_aggregate(rows="count()").encode(y=alt.datum(goal))
+        layers.append(once.mark_rule(color=MUTED, strokeDash=[3, 4], strokeWidth=1.6))
+        layers.append(once.mark_text(align="right", dy=11, fontSize=13, fontWeight=600, color=MUTED, text=f"{goal:g}").encode(x=alt.value("width")))  # fmt: skip
     if several:
         layers.append(run_signs(points, list(runs), x, y, scale, key))
     chart = alt.layer(*layers)

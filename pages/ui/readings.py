@@ -89,7 +89,7 @@ class Frame:
         tested = any(metric.name in run.history[0].scores.get("test", {}) for run in self.live.race.runs.values())
         spec = charts.curve_spec(
             term(metric.name), metric.unit, logarithmic, tuple(self.names.values()), self.words, height, pinned.curves,
-            tested,
+            tested, metric.goal,
         )  # fmt: skip
         rows = charts.curve_rows(self.live.race, metric, self.live.replayed)
         place = self.places.get(name)
@@ -97,6 +97,7 @@ class Frame:
         self.places[name] = (place or column).vega_lite_chart(
             **pins.together(rows, spec, pinned),
             alt=t(f"{term(metric.name)}随步数变化的曲线", f"{metric.name} against training steps")
+            + ("" if metric.goal is None else t(f"；目标 {metric.goal:g}", f"; the goal is {metric.goal:g}"))
             + pins.in_words(pinned.curves)
             + self._reached(metric),
             **options,

@@ -306,6 +306,15 @@ def test_a_curve_of_a_group_is_called_by_what_tells_it_apart():
     assert inside._label("lstm_a", one, (one, two)) == inside._label("lstm_a", one, (one,)) == "1"
 
 
+def test_a_goal_is_a_line_across_the_chart():
+    words = charts.Words("step", "train", "test")
+    without, spec = (charts.curve_spec("Return", "", False, ("a", "b"), words, goal=goal) for goal in (None, 475.0))
+    rule, label = (layer for layer in spec["layer"] if layer["encoding"].get("y") == {"datum": 475.0})
+    assert rule["mark"]["type"] == "rule" and "x" not in rule["encoding"]
+    assert label["mark"]["text"] == "475"
+    assert len(spec["layer"]) == len(without["layer"]) + 2
+
+
 def test_numbers_of_an_axis_have_a_precision_of_their_own():
     """Else d3 takes that of one step, a single digit from 0 to 40, and writes 20 as 2e+1."""
     spec = charts.curve_spec("Loss", "", False, ("run",), charts.Words("step", "train", "test"))

@@ -50,6 +50,7 @@ def test_each_method_has_its_controls_and_trains(method):
     app = open_page(method=method)
     labels = {element.label for kind in ("slider", "select_slider") for element in app.get(kind)}
     assert ("Replay size, steps" in labels) == ("Target update interval" in labels) == (method == "dqn")
+    assert ("Discount γ" in labels) == ("Hidden units" in labels) == (method != "random")
     assert ("Entropy bonus β" in labels) == (method not in ("dqn", "random"))
     assert ("Updates of V per episode" in labels) == (method in ("baseline", "actor_critic"))
     app.button(key="policy_gradient_step").click().run()
