@@ -1,5 +1,6 @@
 // Draws a scene: figures side by side that wrap on narrow screens. A figure has a canvas for the heat maps (crisp, and
-// redrawn in place without a blank frame) under an SVG for text, lines and everything that is touched.
+// redrawn in place without a blank frame) under an SVG for text, lines and everything that is touched. A figure whose
+// words would become too small for its screen keeps its size and scrolls sideways in a box of its own.
 const NEGATIVE = [43, 127, 195], ZERO = [255, 255, 255], POSITIVE = [217, 102, 10], BROKEN = [196, 96, 143];
 const SEQUENTIAL = ["440154", "482878", "3e4a89", "31688e", "26828e", "1f9e89", "35b779", "6dcd59", "b4de2c", "fde725"]
   .map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
@@ -12,8 +13,12 @@ const SHAPES = { // signs of points, of about one area, around 0 0 and half a un
   plus: (r) => `m${-0.4 * r} ${-1.2 * r}h${0.8 * r}v${0.8 * r}h${0.8 * r}v${0.8 * r}h${-0.8 * r}v${0.8 * r}h${-0.8 * r}v${-0.8 * r}h${-0.8 * r}v${-0.8 * r}h${0.8 * r}z`,
 };
 const SVG = "http://www.w3.org/2000/svg";
-const LARGEST = 1.6, SMALLEST = 0.62, GAP = 18; // of a figure's natural size; below it scrolls
-const SQUEEZED = 0.75; // figures that would just not fit side by side shrink this far before they wrap
+const LARGEST = 1.6, SMALLEST = 0.62, GAP = 18, ROW_GAP = 14; // of a figure's natural size; the gaps as in scene.css
+const READABLE = 11; // CSS pixels: no word becomes smaller, its figure scrolls instead
+const SQUEEZED = 0.75; // figures that would just not fit side by side shrink this far before they wrap …
+const TALL = 0.75; // … and if that makes them smaller than in rows no taller than this share of their width, they wrap too
+const TITLE = 14; // of a map; as in scene.css
+const FADE = 28; // CSS pixels at the edge of a figure that scrolls; as in scene.css
 const FLOW = 800; // milliseconds in which the dashes of a flowing line move by one; as in scene.css
 const memory = new WeakMap(); // what this viewer points at, kept while the data changes under it
 
@@ -142,9 +147,9 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
   view.tip.textContent = `${data.cell[0]} ${row + 1}, ${data.cell[1]} ${column + 1}: ${digits(value)}`;
   const told = map.show || (map.pick && data.pinned && !map.links); // what was picked, or printed, is told elsewhere
   view.tip.hidden = !map.hover || (Boolean(told) && !view.hover);
-  const scale = view.scale;
-  const room = view.figure.w * scale - view.tip.offsetWidth;
-  view.tip.style.left = `${Math.max(0, Math.min((chosen.x + chosen.width) * scale + 6, room))}px`;
+  const scale = view.scale, seen = view.wide ? view.pan.scrollLeft : 0;
+  const room = seen + (view.wide ? view.pan.clientWidth : view.figure.w * scale) - view.tip.offsetWidth;
+  view.tip.style.left = `${Math.max(seen, Math.min((chosen.x + chosen.width) * scale + 6, room))}px`;
   view.tip.style.top = `${chosen.y * scale - 30}px`;
 }
 
@@ -176,8 +181,15 @@ function touch(view, map, node, component) {
     const from = view.pinned?.map === map.n ? view.pinned : { row: -move[0], column: -move[1] };
     pick({ map: map.n, row: Math.max(0, Math.min(map.r - 1, from.row + move[0])),
       column: Math.max(0, Math.min(map.c - 1, from.column + move[1])) });
+    reveal(view, map, view.pinned.column);
     highlight(view);
   };
+}
+
+function reveal(view, map, column) { // what the arrow keys have come to is in view
+  if (!view.wide) return;
+  const { pan, scale } = view, cell = (map.w / map.c) * scale, left = map.x * scale + column * cell;
+  pan.scrollLeft = Math.max(left + cell + FADE - pan.clientWidth, Math.min(left - FADE, pan.scrollLeft));
 }
 
 const WORDS = { blue: "var(--blue)", orange: "var(--orange)", primary: "var(--st-link-color)" }; // thin strokes need more contrast
@@ -210,6 +222,18 @@ function heldUp(view, items) { // what moves is not cut off by a newer frame: it
   return [...items.slice(0, first), ...view.held.items, ...items.slice(first).filter((item) => !item.hold)];
 }
 
+const sizeOfNumbers = (map) => Math.min(17, (map.h / map.r) * 0.42, (map.w / map.c) * 0.31);
+
+function smallestWords(figure) { // in units; Infinity where there are none
+  let smallest = Infinity;
+  for (const item of figure.items) {
+    if (item.t === "text" && item.ink !== "none") smallest = Math.min(smallest, item.size);
+    if (item.t === "map" && item.title) smallest = Math.min(smallest, TITLE);
+    if (item.t === "map" && item.show) smallest = Math.min(smallest, sizeOfNumbers(item));
+  }
+  return smallest;
+}
+
 function drawFigure(view, component) {
   const { figure, canvas, svg, data } = view;
   const density = Math.max(2, globalThis.devicePixelRatio || 1);
@@ -231,7 +255,7 @@ function drawFigure(view, component) {
       add(svg, "rect", { x: item.x, y: item.y, width: item.w, height: item.h, class: "edge" });
       if (item.title) add(svg, "text", { x: item.x, y: item.y - 7, class: "title" }, item.title);
       if (item.show) {
-        const cw = item.w / item.c, ch = item.h / item.r, size = Math.min(17, ch * 0.42, cw * 0.31);
+        const cw = item.w / item.c, ch = item.h / item.r, size = sizeOfNumbers(item);
         values(item).forEach((value, i) => {
           add(svg, "text", { x: item.x + ((i % item.c) + 0.5) * cw, y: item.y + (Math.floor(i / item.c) + 0.5) * ch,
             "font-size": size, class: "number", fill: readable(colour(value, item)),
@@ -309,17 +333,41 @@ function layOut(root, views) {
   const widest = Math.max(...views.map((view) => view.figure.w));
   const together = views.reduce((sum, view) => sum + view.figure.w, 0);
   const gaps = GAP * (views.length - 1);
-  const inOneRow = (space - gaps) / together;
+  const inOneRow = (space - gaps) / together, least = Math.min(LARGEST, READABLE / Math.min(...views.map((view) => view.smallest)));
   const perRow = Math.max(1, Math.floor((space + GAP) / (widest + GAP)));
   const alike = views.length > 1 && views.every((view) => view.figure.w === widest); // such figures fill their rows
   const wrapped = alike ? (space - GAP * (perRow - 1)) / (perRow * widest) : Math.min(1, space / widest);
-  const fitting = inOneRow >= SQUEEZED ? inOneRow : wrapped;
-  const scale = Math.min(LARGEST, Math.max(SMALLEST, fitting));
+  const fitting = inOneRow < Math.max(SQUEEZED, least) ? wrapped : inOneRow < 1 ? Math.max(inOneRow, inRows(space, views)) : inOneRow;
+  const scale = Math.min(LARGEST, Math.max(SMALLEST, least, fitting));
   for (const view of views) {
+    const width = Math.floor(view.figure.w * scale * 100) / 100;
     view.scale = scale;
-    view.element.style.width = `${Math.floor(view.figure.w * scale * 100) / 100}px`;
-    view.element.style.height = `${view.figure.h * scale}px`;
+    view.wide = width > space + 1;
+    view.element.classList.toggle("wide", view.wide);
+    view.element.style.width = `${Math.min(width, space)}px`;
+    view.sheet.style.width = `${width}px`;
+    view.sheet.style.height = `${view.figure.h * scale}px`;
+    const means = { tabindex: 0, role: "group", "aria-label": view.data.pan };
+    Object.entries(means).forEach(([name, value]) => (view.wide ? view.pan.setAttribute(name, value) : view.pan.removeAttribute(name)));
+    hint(view);
   }
+}
+
+function inRows(space, views) { // the scale at which figures fill two rows that are not too tall; 0 where they do not
+  const row = (some) => [(space - GAP * (some.length - 1)) / some.reduce((sum, view) => sum + view.figure.w, 0),
+    Math.max(...some.map((view) => view.figure.h))];
+  let best = 0;
+  for (let first = 1; first < views.length; first++) {
+    const [[above, high], [below, low]] = [row(views.slice(0, first)), row(views.slice(first))];
+    const scale = Math.min(LARGEST, above, below, (TALL * space - ROW_GAP) / (high + low));
+    if (scale * (views.slice(0, first + 1).reduce((sum, view) => sum + view.figure.w, 0)) + GAP * first > space) best = Math.max(best, scale);
+  }
+  return best;
+}
+
+function hint(view) { // its edge fades where there is more of it
+  const { pan } = view, left = pan.scrollLeft, right = pan.scrollWidth - pan.clientWidth - left;
+  view.element.dataset.more = view.wide ? `${left > 1 ? "left" : ""} ${right > 1 ? "right" : ""}` : "";
 }
 
 const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-linejoin",
@@ -337,14 +385,14 @@ function asFile(root, views) { // the whole scene as one SVG that needs nothing 
   const ground = add(svg, "rect", { fill: getComputedStyle(root).getPropertyValue("--st-background-color") || "#fff" });
   for (const view of views) {
     const place = view.element.getBoundingClientRect();
-    const x = place.left - frame.left + root.scrollLeft + 12, y = place.top - frame.top + 12;
+    const x = place.left - frame.left + 12, y = place.top - frame.top + 12;
     const group = add(svg, "g", { transform: `translate(${x} ${y}) scale(${view.scale})` });
     add(group, "image", { href: view.canvas.toDataURL(), width: view.figure.w, height: view.figure.h });
     const copy = view.svg.cloneNode(true);
     copyLook(view.svg, copy);
     group.append(...copy.childNodes);
-    width = Math.max(width, x + place.width + 12);
-    height = Math.max(height, y + place.height + 12);
+    width = Math.max(width, x + view.figure.w * view.scale + 12);
+    height = Math.max(height, y + view.figure.h * view.scale + 12);
   }
   Object.entries({ xmlns: SVG, width, height, viewBox: `0 0 ${width} ${height}` }).forEach(([k, v]) => svg.setAttribute(k, v));
   ground.setAttribute("width", width);
@@ -380,7 +428,7 @@ export default function (component) {
   if (!root || !data) return;
   root.setAttribute("aria-label", data.alt);
   for (const button of parentElement.querySelectorAll(".tools button")) {
-    button.setAttribute("aria-label", `${data.save} (${button.textContent})`);
+    button.setAttribute("aria-label", `${button.textContent}: ${data.save}`);
     button.onclick = () => save(root, memory.get(root).views, button.textContent.toLowerCase());
   }
   let state = memory.get(root);
@@ -412,12 +460,14 @@ function draw(root, state, component) {
   while (state.views.length < data.figures.length) {
     const element = document.createElement("div");
     element.className = "figure";
-    element.innerHTML = "<canvas></canvas><svg></svg><output hidden></output>";
+    element.innerHTML = '<div class="pan"><div class="sheet"><canvas></canvas><svg></svg><output hidden></output></div></div>';
     root.append(element);
-    const [canvas, svg, tip] = element.children;
-    state.views.push({ element, canvas, svg, tip, hover: null, pinned: null, maps: {}, marks: [], together: state.views });
+    const pan = element.firstChild, sheet = pan.firstChild, [canvas, svg, tip] = sheet.children;
+    const view = { element, pan, sheet, canvas, svg, tip, hover: null, pinned: null, maps: {}, marks: [], together: state.views };
+    pan.onscroll = () => hint(view);
+    state.views.push(view);
   }
-  state.views.forEach((view, i) => { view.figure = data.figures[i]; view.data = data; });
+  state.views.forEach((view, i) => Object.assign(view, { figure: data.figures[i], data, smallest: smallestWords(data.figures[i]) }));
   layOut(root, state.views);
   state.views.forEach((view) => drawFigure(view, component));
   state.views.forEach(highlight);

@@ -259,6 +259,7 @@ def payload(scene: Scene, pinned: tuple[str, int, int] | None = None) -> dict[st
         "figures": [{"w": f.width, "h": f.height, "items": f.items} for f in scene.figures],
         "cell": [t("行", "row"), t("列", "column")],
         "save": t("下载这幅图", "Download this picture"),
+        "pan": t("左右滑动看全图", "Scroll sideways to see all of the picture"),
         "pinned": pinned or scene.pinned,
     }
 
