@@ -28,10 +28,11 @@ from core.playground import (
     neuron_maps,
     points_of,
     predictions,
+    uses_squared_error,
 )
 from core.training import Snapshot
 from pages.ui.palette import NEGATIVE, POSITIVE, SERIES
-from pages.ui.scene import SIGNS, Figure, Scene
+from pages.ui.scene import SIGNS, Figure, Plane, Scene
 from pages.ui.text import t
 
 WIDTH, ANSWER_WIDTH, HEIGHT = 650.0, 356.0, 446.0  # of the network, of its answer, of both
@@ -40,6 +41,7 @@ INPUT_LEFT, OUTPUT_LEFT = 66.0, 584.0  # left edges of the first and the last co
 CELLS, FINE = 16, 40  # of a neuron's map, and of the answer's, along one side
 LEFT, ABOVE, SIDE = 32.0, 30.0, 320.0  # of the answer's map
 SPOTS = 120  # cells of the answer's map that a click tells apart, along one side: 0.1 each
+ENDS = (-EDGE, EDGE)
 GAP_ROWS, GAP_COLUMNS = 112, 16  # cells between two columns of neurons
 PALE = 1.7  # the answer's map is so much paler than its points
 DARK, LIGHT, CHOSEN = "#17212b", "#ffffff", "#c4347f"
@@ -193,20 +195,21 @@ def network(config: PlaygroundConfig, state: dict[str, Tensor], chosen: Place | 
     figure.text(t("输出", "Output"), OUTPUT_LEFT + THUMB / 2, 17, bold=True, anchor="middle")
     for layer in range(1, depth + 2):
         between = column(config, layer - 1) + THUMB
-        figure.area(
-            f"edges{layer}", between, TOP - 4, column(config, layer) - between, 8 * PITCH, GAP_ROWS, GAP_COLUMNS
-        )
+        figure.area(f"edges{layer}", between, TOP - 4, column(config, layer) - between, 8 * PITCH, GAP_ROWS, GAP_COLUMNS, curves(config, state, layer))  # fmt: skip
     edges(figure, config, state, chosen)
     inputs(figure, config)
     names = activation_names(config)
+    shown = chosen[:2] if chosen is not None and chosen.source is None else None  # large already
     for layer, maps in enumerate(neuron_maps(config, state, CELLS), start=1):
         x, center = column(config, layer), column(config, layer) + THUMB / 2
+        if layer > depth and len(maps) == 1 and names[-1] == "sigmoid":
+            maps = 2 * maps - 1  # as in the large map: blue is class 0, white undecided
         high = 1.0 if names[layer - 1] in ("tanh", "sigmoid", "softmax") else strongest(maps)
         label = t(f"第 {layer} 层，神经元", f"Layer {layer}, neuron") if layer <= depth else t("输出", "Output")
         figure.maps(f"n{layer}.", maps, x, TOP, THUMB, step=PITCH, across=1, high=high, hover=False)
         for neuron, bias in enumerate(state[f"bias_{layer}"].tolist(), start=1):
             y = TOP + (neuron - 1) * PITCH + THUMB
-            figure.rect(x - 2, y - THUMB - 2, THUMB + 4, THUMB + 4, ink="none", fill="panel", opacity=0.0, round=4, go=f"neuron:{layer}.{neuron}", label=f"{label} {neuron}")  # fmt: skip
+            figure.rect(x - 2, y - THUMB - 2, THUMB + 4, THUMB + 4, ink="none", fill="panel", opacity=0.0, round=4, go=f"neuron:{layer}.{neuron}", label=f"{label} {neuron}", peek=None if shown == (layer, neuron) else (f"n{layer}.{neuron - 1}", "answer", neuron_words(config, layer, neuron).capitalize(), PALE))  # fmt: skip
             figure.rect(x - 4, y - 6, 10, 10, ink=LIGHT, fill=NEGATIVE if bias < 0 else POSITIVE, stroke=1, round=2, opacity=visible(bias))  # fmt: skip
             if chosen is not None and (chosen.layer, chosen.neuron, chosen.source) == (layer, neuron, None):
                 figure.rect(x - 3, y - THUMB - 3, THUMB + 6, THUMB + 6, ink=CHOSEN, stroke=3, round=4)
@@ -263,7 +266,7 @@ def inputs(figure: Figure, config: PlaygroundConfig) -> None:
             figure.rect(INPUT_LEFT - 1, y - 1, THUMB + 2, THUMB + 2, ink="none", fill="background", opacity=0.72)
         figure.text(word, INPUT_LEFT - 8, y + THUMB / 2 + 5, size=16, anchor="end", ink="text" if used else "muted", bold=used)  # fmt: skip
         label = t(f"输入 {word}：{'在用' if used else '不用'}", f"Input {word}: {'used' if used else 'not used'}")
-        figure.rect(0, y - 2, INPUT_LEFT + THUMB + 2, THUMB + 4, ink="none", fill="panel", opacity=0.0, round=6, go=f"input:{name}", label=label)  # fmt: skip
+        figure.rect(0, y - 2, INPUT_LEFT + THUMB + 2, THUMB + 4, ink="none", fill="panel", opacity=0.0, round=6, go=f"input:{name}", label=label, peek=(f"inputs{row}", "answer", word, PALE))  # fmt: skip
 
 
 def height(config: PlaygroundConfig, layer: int, neuron: int) -> float:
@@ -303,6 +306,15 @@ def edges(figure: Figure, config: PlaygroundConfig, state: dict[str, Tensor], ch
         figure.path(marked, ink=NEGATIVE if weight < 0 else POSITIVE, width=thickness(weight))
 
 
+def curves(config: PlaygroundConfig, state: dict[str, Tensor], layer: int) -> Tensor:
+    """The edges into a layer (N, 3): where they begin and end, and their weights as far as 16 bits hold them."""
+    units, sources = layer_shapes(config)[layer - 1]
+    begin = torch.tensor([height(config, layer - 1, source) for source in range(1, sources + 1)])
+    end = torch.tensor([height(config, layer, neuron) for neuron in range(1, units + 1)])
+    weights = state[f"weight_{layer}"].clamp(-6e4, 6e4)
+    return torch.stack([begin.expand(units, sources), end[:, None].expand(units, sources), weights], 2).flatten(0, 1)
+
+
 def edge_at(config: PlaygroundConfig, layer: int, row: int, column: int) -> Place:
     """The weight whose edge runs closest to a cell of the area left of a layer."""
     units, sources = layer_shapes(config)[layer - 1]
@@ -324,7 +336,7 @@ def answer(
     config: PlaygroundConfig, state: dict[str, Tensor], chosen: Place | None, held_out: bool, discrete: bool
 ) -> Figure:
     """What the network, or one of its neurons, says to every place, and the points."""
-    figure = Figure(ANSWER_WIDTH, HEIGHT)
+    figure, own = Figure(ANSWER_WIDTH, HEIGHT), config.data.startswith("own")  # own points are put there by a click
     hidden = chosen is not None and chosen.source is None and chosen.layer <= len(config.layers)
     if hidden:
         assert chosen is not None
@@ -332,14 +344,14 @@ def answer(
         name = activation_names(config)[chosen.layer - 1]
         high = 1.0 if name in ("tanh", "sigmoid") else strongest(maps)
         figure.text(neuron_words(config, chosen.layer, chosen.neuron).capitalize(), LEFT, 17, bold=True)
-        figure.map("answer", maps[chosen.neuron - 1], LEFT, ABOVE, SIDE, high=PALE * high, hover=False)
+        figure.map("answer", maps[chosen.neuron - 1], LEFT, ABOVE, SIDE, high=PALE * high, hover=not own, smooth=True, plane=Plane(ENDS, ENDS))  # fmt: skip
     else:
         figure.text(t("网络的回答", "The network's answer"), LEFT, 17, bold=True)
         values, high, scale = shaded(config, state, discrete)
-        figure.map("answer", values, LEFT, ABOVE, SIDE, high=high, scale=scale, hover=False)
+        figure.map("answer", values, LEFT, ABOVE, SIDE, high=high, scale=scale, hover=not own, smooth=not discrete, plane=says(config, discrete))  # fmt: skip
     axes(figure)
     scatter(figure, config, state, held_out)
-    if config.data.startswith("own"):
+    if own:
         figure.area("add", LEFT, ABOVE, SIDE, SIDE, SPOTS, SPOTS)
     legend(figure, config, held_out)
     return figure
@@ -354,6 +366,17 @@ def shaded(config: PlaygroundConfig, state: dict[str, Tensor], discrete: bool) -
     if not discrete:
         return values[0], PALE, "diverging"
     return values[0].sign() if winner is not None else (4 * values[0]).round() / 4, PALE, "diverging"
+
+
+def says(config: PlaygroundConfig, discrete: bool) -> Plane:
+    """What a place of the answer's map says: the class, the probability of class 1, or a value."""
+    count = class_count(config)
+    if count > 2 or (discrete and not is_regression(config)):
+        names = tuple(t(f"类 {k}", f"class {k}") for k in range(count))
+        return Plane(ENDS, ENDS, names=names if count > 2 else (*names, names[0]))  # its values are 0, 1 and −1
+    if is_regression(config) or uses_squared_error(config):
+        return Plane(ENDS, ENDS)
+    return Plane(ENDS, ENDS, times=0.5, plus=0.5)
 
 
 def on_map(points: Tensor) -> Tensor:

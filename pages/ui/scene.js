@@ -19,6 +19,7 @@ const SQUEEZED = 0.75; // figures that would just not fit side by side shrink th
 const TALL = 0.75; // … and if that makes them smaller than in rows no taller than this share of their width, they wrap too
 const TITLE = 14; // of a map; as in scene.css
 const FADE = 28; // CSS pixels at the edge of a figure that scrolls; as in scene.css
+const NEAR = 14; // units: a curve further from the pointer is not meant
 const FLOW = 800; // milliseconds in which the dashes of a flowing line move by one; as in scene.css
 const memory = new WeakMap(); // what this viewer points at, kept while the data changes under it
 
@@ -81,10 +82,10 @@ function paint(context, map, scale) {
   }
   const small = new OffscreenCanvas(map.c, map.r);
   small.getContext("2d").putImageData(pixels, 0, 0);
-  context.imageSmoothingEnabled = false;
+  context.imageSmoothingEnabled = Boolean(map.smooth);
   context.drawImage(small, map.x * scale, map.y * scale, map.w * scale, map.h * scale);
   const cell = map.w / map.c;
-  if (cell >= 9) {
+  if (cell >= 9 && !map.smooth) {
     context.strokeStyle = "rgba(125,136,148,.45)";
     context.lineWidth = Math.max(1, scale / 2);
     context.beginPath();
@@ -126,6 +127,70 @@ function targets(view, to) { // the maps of the scene that a link names; "p1*" n
   return to.endsWith("*") ? found : found.slice(0, 1);
 }
 
+function beside(view, left) { // the tip, where it can be seen
+  const seen = view.wide ? view.pan.scrollLeft : 0;
+  const room = seen + (view.wide ? view.pan.clientWidth : view.figure.w * view.scale) - view.tip.offsetWidth;
+  view.tip.style.left = `${Math.max(seen, Math.min(left, room))}px`;
+}
+
+function told(map, row, column, words) { // a cell in words: where it is, and its value
+  const value = values(map)[row * map.c + column];
+  if (!map.plane) return `${words[0]} ${row + 1}, ${words[1]} ${column + 1}: ${digits(value)}`;
+  const { across, up, times, plus, names } = map.plane, at = ([low, high], share) => (low + (high - low) * share).toFixed(1).replace("-", "−");
+  return `(${at(across, (column + 0.5) / map.c)}, ${at(up, 1 - (row + 0.5) / map.r)}): ${names ? names.at(Math.floor(value)) : digits(Number((value * times + plus).toPrecision(3)))}`;
+}
+
+function nearest(area, x, y) { // of the curves (height at the left, at the right, value) that cross an area from side to side
+  const ends = area.ends ??= values({ d: area.curves, half: true });
+  let low = 0, high = 1;
+  for (let i = 0; i < 20; i++) { // where along a curve its x is reached
+    const at = (low + high) / 2;
+    if (1.5 * at * (1 - at) + at ** 3 < x / area.w) low = at; else high = at;
+  }
+  const bent = 3 * low ** 2 - 2 * low ** 3;
+  let best = null, least = NEAR;
+  for (let i = 0; i + 2 < ends.length; i += 3) {
+    const far = Math.abs(ends[i] + (ends[i + 1] - ends[i]) * bent - y);
+    if (far < least) [best, least] = [i, far];
+  }
+  return best === null ? null : { from: ends[best], to: ends[best + 1], value: ends[best + 2] };
+}
+
+function follow(view, area, event) { // the curve that is pointed at: brought out, with its value
+  const { x: across, y: down } = new DOMPoint(event.clientX, event.clientY).matrixTransform(view.svg.getScreenCTM().inverse());
+  const found = nearest(area, across - area.x, down);
+  view.marks.forEach((mark) => mark.remove());
+  view.marks = [];
+  view.tip.hidden = !found;
+  if (!found) return;
+  const d = `M${area.x} ${found.from}c${area.w / 2} 0 ${area.w / 2} ${found.to - found.from} ${area.w} ${found.to - found.from}`;
+  view.marks.push(...["halo", "chosen"].map((name) => add(view.layer, "path", { d, class: name })));
+  view.tip.textContent = digits(Number(found.value.toPrecision(3)));
+  beside(view, across * view.scale + 12);
+  view.tip.style.top = `${down * view.scale - 34}px`;
+}
+
+function magnify(state, wanted) { // the small map of what is pointed at, large in the place of another; null: as it was
+  if (String(wanted) === String(state.peek)) return;
+  const before = state.peek;
+  state.peek = wanted;
+  for (const [, over] of [before, wanted].filter(Boolean)) lens(state, over);
+}
+
+function lens(state, over) {
+  const view = state.views.find((each) => over in each.maps);
+  if (!view) return;
+  const place = view.maps[over], [name, , words, times] = state.peek ?? [];
+  const small = state.views.map((each) => each.maps[name]).find(Boolean);
+  const context = view.canvas.getContext("2d"), density = view.canvas.width / view.figure.w;
+  paint(context, small ? { ...small, x: place.x, y: place.y, w: place.w, h: place.h, hi: small.hi * times, smooth: true } : place, density);
+  if (!small) { highlight(view); return; }
+  view.tip.hidden = false;
+  view.tip.textContent = words;
+  beside(view, (place.x + 6) * view.scale);
+  view.tip.style.top = `${(place.y + 6) * view.scale}px`;
+}
+
 function highlight(view) { // the cell pointed at, its window in every linked map of the scene, and its value
   const { maps, data } = view, point = view.hover ?? view.pinned;
   view.marks.forEach((mark) => mark.remove());
@@ -143,14 +208,11 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
       view.marks.push(...frameOf(there.layer, window, "window"));
     }
   }
-  const value = values(map)[row * map.c + column];
-  view.tip.textContent = `${data.cell[0]} ${row + 1}, ${data.cell[1]} ${column + 1}: ${digits(value)}`;
-  const told = map.show || (map.pick && data.pinned && !map.links); // what was picked, or printed, is told elsewhere
-  view.tip.hidden = !map.hover || (Boolean(told) && !view.hover);
-  const scale = view.scale, seen = view.wide ? view.pan.scrollLeft : 0;
-  const room = seen + (view.wide ? view.pan.clientWidth : view.figure.w * scale) - view.tip.offsetWidth;
-  view.tip.style.left = `${Math.max(seen, Math.min((chosen.x + chosen.width) * scale + 6, room))}px`;
-  view.tip.style.top = `${chosen.y * scale - 30}px`;
+  view.tip.textContent = told(map, row, column, data.cell);
+  const elsewhere = map.show || (map.pick && data.pinned && !map.links); // what was picked, or printed, is told elsewhere
+  view.tip.hidden = !map.hover || (Boolean(elsewhere) && !view.hover);
+  beside(view, (chosen.x + chosen.width) * view.scale + 6);
+  view.tip.style.top = `${chosen.y * view.scale - 30}px`;
 }
 
 function touch(view, map, node, component) {
@@ -165,7 +227,11 @@ function touch(view, map, node, component) {
     view.pinned = cell;
     if (map.pick) component.setTriggerValue("cell", [cell.map, cell.row, cell.column]);
   };
-  node.onpointermove = (event) => { view.hover = cellAt(event); highlight(view); };
+  node.onpointermove = (event) => {
+    if (map.curves) { follow(view, map, event); return; }
+    view.hover = cellAt(event);
+    highlight(view);
+  };
   node.onpointerleave = () => { view.hover = null; highlight(view); };
   node.onclick = (event) => {
     const cell = cellAt(event), old = view.pinned;
@@ -286,6 +352,7 @@ function drawFigure(view, component) {
         add(pattern, "line", { x1: 0, y1: 0, x2: 0, y2: 7, stroke: "#c4608f", "stroke-width": 3 });
         node.setAttribute("fill", `url(#${id})`);
       }
+      node.peek = item.peek;
       if (item.go) {
         Object.entries({ class: "go", tabindex: 0, role: "link", "aria-label": item.label }).forEach(([k, v]) => node.setAttribute(k, v));
         node.onclick = () => component.setTriggerValue("go", item.go);
@@ -440,7 +507,10 @@ export default function (component) {
   }
   state.draw = () => draw(root, state, component);
   root.onpointerdown = () => { state.held = true; };
-  root.onpointerup = root.onpointercancel = root.onpointerleave = () => release(state);
+  root.onpointerup = root.onpointercancel = () => release(state);
+  root.onpointerleave = () => { release(state); magnify(state, null); };
+  root.onpointermove = root.onfocusin = (event) => magnify(state, event.target.peek ?? null);
+  root.onfocusout = () => magnify(state, null);
   if (state.held) state.waiting = true; else state.draw();
   return () => state.observer.disconnect();
 }
@@ -471,4 +541,5 @@ function draw(root, state, component) {
   layOut(root, state.views);
   state.views.forEach((view) => drawFigure(view, component));
   state.views.forEach(highlight);
+  if (state.peek) lens(state, state.peek[1]);
 }

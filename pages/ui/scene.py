@@ -39,6 +39,17 @@ class Link(NamedTuple):
     wrap: int = 0  # added to the left edge for every row: 4 where rows of 4 cells are strung together in one
 
 
+class Plane(NamedTuple):
+    """What the cells of a map are places of: ends to the right and upwards. A value is told times `times` plus `plus`, or
+    by the name of its class."""
+
+    across: tuple[float, float]
+    up: tuple[float, float]
+    times: float = 1.0
+    plus: float = 0.0
+    names: tuple[str, ...] | None = None
+
+
 class Figure:
     """A drawing surface of `width`×`height` units; a unit is a pixel at natural size."""
 
@@ -65,6 +76,8 @@ class Figure:
         links: tuple[Link, ...] = (),
         label: str = "",
         half: bool = False,
+        smooth: bool = False,
+        plane: Plane | None = None,
     ) -> Figure:
         """A heat map of `values` (rows, columns).
 
@@ -77,6 +90,8 @@ class Figure:
             pick: a click reports the cell to `show`'s `on_cell`.
             label: what a screen reader says of a map that can be touched.
             half: send 16-bit numbers (three digits, up to 65,504): half as much for a large map.
+            smooth: the values are those of a function in the middles of the cells: run one cell into the next.
+            plane: what a cell that is pointed at says of itself, instead of its row and column.
         """
         rows, columns = values.shape
         if high is None:
@@ -85,7 +100,7 @@ class Figure:
         item = {
             "t": "map", "n": name, "r": rows, "c": columns, "d": packed(values.half() if half else values.float()), "half": half, "s": scale, "lo": low, "hi": high or 1.0,
             "x": x, "y": y, "w": width, "h": height if height is not None else width * rows / columns, "title": title,
-            "show": numbers, "hover": hover, "pick": pick, "links": links or None, "label": label,
+            "show": numbers, "hover": hover, "pick": pick, "links": links or None, "label": label, "smooth": smooth, "plane": plane and trimmed(plane._asdict()),
         }  # fmt: skip
         self.items.append(trimmed(item))
         return self
@@ -154,12 +169,16 @@ class Figure:
     def rect(
         self, x: float, y: float, width: float, height: float, *, ink: str = "muted", fill: str = "none",
         stroke: float = 1.5, round: float = 0, dash: str | None = None, hatch: bool = False, opacity: float = 1.0,
-        go: str = "", label: str = "",
+        go: str = "", label: str = "", peek: tuple[str, str, str, float] | None = None,
     ) -> Figure:  # fmt: skip
-        """A box; `hatch` shades it as left out, `go` makes it a link that `show`'s `on_go` gets."""
+        """A box; `hatch` shades it as left out, `go` makes it a link that `show`'s `on_go` gets.
+
+        `peek` (map, over, words, times): while a link is pointed at, the first map is shown large in the place of the second,
+        named by the words, with a scale so many times as long. In the browser, without a rerun.
+        """
         item = {"t": "rect", "x": x, "y": y, "w": width, "h": height, "ink": ink, "fill": fill, "width": stroke,
                 "round": round, "opacity": opacity}  # fmt: skip
-        extra = {"dash": dash, "hatch": hatch, "go": go, "label": label}
+        extra = {"dash": dash, "hatch": hatch, "go": go, "label": label, "peek": peek and list(peek)}
         self.items.append(item | {key: value for key, value in extra.items() if value})
         return self
 
@@ -187,13 +206,19 @@ class Figure:
                            "ink": ink, "fill": fill, "width": stroke})  # fmt: skip
         return self
 
-    def area(self, name: str, x: float, y: float, width: float, height: float, rows: int, columns: int) -> Figure:
+    def area(
+        self, name: str, x: float, y: float, width: float, height: float, rows: int, columns: int, curves: Tensor | None = None
+    ) -> Figure:  # fmt: skip
         """A place without a picture: a click reports its cell (name, row, column). What is drawn later lies above it.
 
         For what has another way by the keyboard.
+
+        Args:
+            curves: (N, 3) heights on the left and on the right edge, and values of S-shaped lines that are drawn across it:
+                the one that is pointed at is brought out and says its value.
         """
         item = {"t": "area", "n": name, "x": x, "y": y, "w": width, "h": height, "r": rows, "c": columns, "pick": True}
-        self.items.append(item)
+        self.items.append(item | ({} if curves is None else {"curves": packed(curves.half())}))
         return self
 
     def path(

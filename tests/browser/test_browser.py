@@ -1,5 +1,6 @@
 """What only a browser shows: cold deep links, the running panel, drawing, themes, and nothing fetched from outside."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,28 @@ def test_a_click_on_a_state_is_looked_at_while_it_trains(port, visit):
     assert page.locator(".st-key-rnn_unit input[type=range]").input_value() == "3"
     before = steps(page)
     wait_until(page, lambda: steps(page) > before)
+    assert not page.problems
+
+
+def test_what_the_mouse_points_at_is_shown_large_and_told_without_a_rerun(port, visit):
+    page = visit(port, "/playground?lang=en")
+    network, answer = (page.locator(".figure svg").nth(i) for i in (0, 1))
+    tips = page.locator(".figure output")
+    middle = """(svg) => [...svg.parentElement.querySelector('canvas').getContext('2d').getImageData(120, 120, 1, 1).data].join()"""
+    answer.scroll_into_view_if_needed()
+    before = answer.evaluate(middle)
+    page.locator("[aria-label='Layer 1, neuron 2']").hover()
+    wait_until(page, lambda: tips.nth(1).is_visible() and tips.nth(1).inner_text() == "Neuron 2 of layer 1")
+    assert answer.evaluate(middle) != before
+    box = network.bounding_box()
+    page.mouse.move(box["x"] + 0.205 * box["width"], box["y"] + 0.187 * box["height"])  # just after x₁
+    wait_until(page, lambda: tips.nth(0).is_visible())
+    float(tips.nth(0).inner_text().replace("−", "-"))
+    assert answer.evaluate(middle) == before
+    answer.locator("[data-map=answer]").hover()
+    wait_until(
+        page, lambda: tips.nth(1).is_visible() and re.match(r"\(−?0\.[12], −?0\.[12]\): 0\.\d", tips.nth(1).inner_text())
+    )
     assert not page.problems
 
 

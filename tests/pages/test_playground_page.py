@@ -346,6 +346,39 @@ def test_an_edge_is_as_thick_as_its_weight_and_dashed_where_it_is_negative():
     assert edges[1]["width"] > 2 * edges[0]["width"]
 
 
+@pytest.mark.parametrize("layers", [(), (4, 2)])
+def test_what_is_pointed_at_is_shown_large_and_told(layers):
+    """Every neuron and input names a map of its own; every edge carries its weight; the answer tells probabilities."""
+    config = PlaygroundConfig(layers=layers)
+    state = snapshot(config).state
+    scene = pictures.playground(config, Snapshot(0, state), chosen="weight_1_1_1")
+    items = drawn(scene)
+    names = {f"{item['n']}{i}" for item in items if item["t"] == "maps" for i in range(item["k"])}
+    wanted = [item["peek"][0] for item in items if "peek" in item]
+    assert len(wanted) == len(set(wanted)) == 7 + sum(layers) + 1 and set(wanted) == names
+    (answer,) = (item for item in items if item.get("n") == "answer")
+    assert (answer["plane"]["times"], answer["plane"]["plus"]) == (0.5, 0.5) and answer["plane"]["up"] == (-6.0, 6.0)
+    for layer in range(1, len(layers) + 2):
+        (area,) = (item for item in items if item.get("n") == f"edges{layer}")
+        told = torch.frombuffer(bytearray(base64.b64decode(area["curves"])), dtype=torch.float16).reshape(-1, 3)
+        assert torch.allclose(told[:, 2].float(), state[f"weight_{layer}"].flatten(), atol=1e-3)
+    large = drawn(pictures.playground(config, Snapshot(0, state), chosen=f"bias_{len(layers) + 1}_1"))
+    assert len([item for item in large if "peek" in item]) == len(wanted) - 1  # that one is large already
+
+
+def test_a_place_of_the_answer_is_told_as_a_class_where_only_decisions_are_shown():
+    config = PRESETS["circle"]
+    items = drawn(pictures.playground(config, snapshot(config, 50), discrete=True))
+    (answer,) = (item for item in items if item.get("n") == "answer")
+    values = torch.frombuffer(bytearray(base64.b64decode(answer["d"])), dtype=torch.float32).reshape(40, 40)
+    names = answer["plane"]["names"]
+    winner = answer_map(config, snapshot(config, 50).state, 40).winner
+    assert [names[int(value)] for value in values.flatten()] == [f"class {k}" for k in winner.flatten().tolist()]
+    own = replace(config, data="own_classes", points=own_points.STARTER)
+    (answer,) = (item for item in drawn(pictures.playground(own, snapshot(own))) if item.get("n") == "answer")
+    assert not answer.get("hover")  # a click there adds a point
+
+
 def test_the_line_in_hidden_space_parts_what_the_network_parts():
     config = PRESETS["circle"]
     state = snapshot(config, 2000).state

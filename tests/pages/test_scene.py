@@ -2,7 +2,9 @@
 
 import re
 
-from pages.ui.scene import FOLDER, Figure
+import torch
+
+from pages.ui.scene import FOLDER, Figure, Plane
 
 
 def test_a_line_that_flows_says_so_and_others_send_nothing_of_it():
@@ -47,3 +49,18 @@ def test_what_is_held_is_told_by_a_name_and_the_rest_is_not():
         figure.circle(5, 5, 1, way=((1, 5), (5, 5)), seconds=2.0).text("5", 1, 1)
     figure.line(0, 0, 1, 1)
     assert [item.get("hold") for item in figure.items] == [None, "episode", "episode", None]
+
+
+def test_what_is_only_pointed_at_costs_nothing_where_it_is_not_asked_for():
+    plain = Figure(10, 10).map("m", torch.zeros(2, 2), 0, 0, 9).rect(0, 0, 5, 5).area("a", 0, 0, 5, 5, 2, 2).items
+    assert not {key for item in plain for key in item} & {"smooth", "plane", "peek", "curves"}
+    small, box, area = (
+        Figure(10, 10)
+        .map("m", torch.zeros(2, 2), 0, 0, 9, smooth=True, plane=Plane((-6, 6), (0, 1), names=("no", "yes")))
+        .rect(0, 0, 5, 5, go="x", peek=("n1", "m", "neuron 1", 1.7))
+        .area("a", 0, 0, 5, 5, 2, 2, torch.tensor([[1.0, 2.0, -0.5]]))
+        .items
+    )
+    assert small["smooth"] is True and small["plane"]["across"] == (-6, 6) and small["plane"]["names"] == ("no", "yes")
+    assert box["peek"] == ["n1", "m", "neuron 1", 1.7]
+    assert area["curves"] == "ADwAQAC4"  # 1, 2 and −0.5 as 16-bit numbers
