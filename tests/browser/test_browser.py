@@ -95,7 +95,8 @@ def test_what_the_mouse_points_at_is_shown_large_and_told_without_a_rerun(port, 
     assert answer.evaluate(middle) == before
     answer.locator("[data-map=answer]").hover()
     wait_until(
-        page, lambda: tips.nth(1).is_visible() and re.match(r"\(−?0\.[12], −?0\.[12]\): 0\.\d", tips.nth(1).inner_text())
+        page,
+        lambda: tips.nth(1).is_visible() and re.match(r"\(−?0\.[12], −?0\.[12]\): 0\.\d", tips.nth(1).inner_text()),
     )
     assert not page.problems
 
