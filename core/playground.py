@@ -15,8 +15,10 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy import ndarray
 from torch import Tensor
 
 from core.config import Config, Limits, SettingError, Span, check
@@ -249,73 +251,91 @@ def draw_parameters(config: PlaygroundConfig, generator: torch.Generator) -> Ten
 
 
 # ---- forward and backward, by hand -----------------------------------------------------------------------------------
-# At these sizes an operation of torch costs a microsecond whatever it computes, and two with one of Python's numbers. So
-# an update is as few operations as possible: into buffers that stay, the bias as one more weight of an input that is
-# always 1, and what can be done for several layers at once is done at once.
+# At these sizes an operation costs what calling it costs, and a call of NumPy less than half of one of torch (its tanh is
+# also ten times as fast). So the passes see the tensors' memory as NumPy's arrays, and an update is as few operations as
+# possible: into buffers that stay, the bias as one more weight of an input that is always 1, and what can be done for
+# several layers at once is done at once.
 
-ONE = torch.ones(())
-
-
-def relu_into(z: Tensor, out: Tensor) -> None:
-    torch.clamp_min(z, 0, out=out)
+ZERO, HALF, ONE = np.array([0, 0.5, 1], np.float32)  # a number of Python takes twice as long
 
 
-def leaky_relu_into(z: Tensor, out: Tensor) -> None:
-    torch.mul(z, LEAK, out=out)
-    torch.maximum(z, out, out=out)
+def sigmoid_into(z: ndarray, out: ndarray) -> None:
+    np.multiply(z, HALF, out)
+    np.tanh(out, out)
+    out += ONE  # σ(z) = (1 + tanh(z/2)) / 2 never overflows
+    out *= HALF
 
 
-def identity_into(z: Tensor, out: Tensor) -> None:
-    out.copy_(z)
+def relu_into(z: ndarray, out: ndarray) -> None:
+    np.maximum(z, ZERO, out=out)
 
 
-def gelu_into(z: Tensor, out: Tensor) -> None:
-    torch.special.ndtr(z, out=out).mul_(z)
+def leaky_relu_into(z: ndarray, out: ndarray) -> None:
+    np.multiply(z, LEAK, out)
+    np.maximum(z, out, out=out)
 
 
-def swish_into(z: Tensor, out: Tensor) -> None:
-    torch.sigmoid(z, out=out).mul_(z)
+def identity_into(z: ndarray, out: ndarray) -> None:
+    out[...] = z
 
 
-def softmax_into(z: Tensor, out: Tensor) -> None:
-    torch.softmax(z, -2, out=out)
+def gelu_into(z: ndarray, out: ndarray) -> None:
+    np.multiply(z, normal_share(z), out)
 
 
-def tanh_slope(z: Tensor, a: Tensor, out: Tensor) -> None:
-    torch.addcmul(ONE, a, a, value=-1, out=out)  # 1 − a²
+def swish_into(z: ndarray, out: ndarray) -> None:
+    sigmoid_into(z, out)
+    out *= z
 
 
-def sigmoid_slope(z: Tensor, a: Tensor, out: Tensor) -> None:
-    torch.addcmul(a, a, a, value=-1, out=out)  # a − a²
+def softmax_into(z: ndarray, out: ndarray) -> None:
+    np.subtract(z, np.logaddexp.reduce(z, -2, keepdims=True), out)
+    np.exp(out, out)
 
 
-def relu_slope(z: Tensor, a: Tensor, out: Tensor) -> None:
-    torch.gt(z, 0, out=out)
+def normal_share(z: ndarray) -> ndarray:
+    """Φ(z), the standard normal distribution's share below z; NumPy has none."""
+    return torch.special.ndtr(torch.from_numpy(z)).numpy()
 
 
-def leaky_relu_slope(z: Tensor, a: Tensor, out: Tensor) -> None:
-    torch.gt(z, 0, out=out).mul_(1 - LEAK).add_(LEAK)
+def tanh_slope(z: ndarray, a: ndarray, out: ndarray) -> None:
+    np.multiply(a, a, out)
+    np.subtract(ONE, out, out)  # 1 − a²
 
 
-def identity_slope(z: Tensor, a: Tensor, out: Tensor) -> None:
-    out.fill_(1)
+def sigmoid_slope(z: ndarray, a: ndarray, out: ndarray) -> None:
+    np.subtract(ONE, a, out)
+    out *= a  # a (1 − a)
 
 
-def gelu_slope(z: Tensor, a: Tensor, out: Tensor) -> None:
-    density = torch.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    torch.special.ndtr(z, out=out).addcmul_(z, density)  # Φ(z) + z φ(z)
+def relu_slope(z: ndarray, a: ndarray, out: ndarray) -> None:
+    np.greater(z, 0, out)
 
 
-def swish_slope(z: Tensor, a: Tensor, out: Tensor) -> None:
-    share = torch.sigmoid(z)
-    torch.addcmul(share, a, 1 - share, out=out)  # σ(z) + a (1 − σ(z))
+def leaky_relu_slope(z: ndarray, a: ndarray, out: ndarray) -> None:
+    np.greater(z, 0, out)
+    out *= 1 - LEAK
+    out += LEAK
 
 
-ACTIVATE_INTO: dict[str, Callable[..., Any]] = {  # f(z, out=a)
-    "tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": relu_into, "leaky_relu": leaky_relu_into,
+def identity_slope(z: ndarray, a: ndarray, out: ndarray) -> None:
+    out[...] = 1
+
+
+def gelu_slope(z: ndarray, a: ndarray, out: ndarray) -> None:
+    out[...] = normal_share(z) + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)  # Φ(z) + z φ(z)
+
+
+def swish_slope(z: ndarray, a: ndarray, out: ndarray) -> None:
+    sigmoid_into(z, out)
+    out += a * (1 - out)  # σ(z) + a (1 − σ(z))
+
+
+ACTIVATE_INTO: dict[str, Callable[[ndarray, ndarray], Any]] = {  # a = f(z)
+    "tanh": np.tanh, "sigmoid": sigmoid_into, "relu": relu_into, "leaky_relu": leaky_relu_into,
     "identity": identity_into, "gelu": gelu_into, "swish": swish_into, "softmax": softmax_into,
 }  # fmt: skip
-SLOPE_INTO: dict[str, Callable[[Tensor, Tensor, Tensor], None]] = {  # f'(z), from z and a = f(z)
+SLOPE_INTO: dict[str, Callable[[ndarray, ndarray, ndarray], None]] = {  # f'(z), from z and a = f(z)
     "tanh": tanh_slope, "sigmoid": sigmoid_slope, "relu": relu_slope, "leaky_relu": leaky_relu_slope,
     "identity": identity_slope, "gelu": gelu_slope, "swish": swish_slope,
 }  # fmt: skip
@@ -324,33 +344,41 @@ SLOPE_INTO: dict[str, Callable[[Tensor, Tensor, Tensor], None]] = {  # f'(z), fr
 class Up(NamedTuple):
     """What a layer needs on the way forward."""
 
-    matrix: Tensor  # (neurons, inputs + 1)
-    net_input: Tensor  # z (neurons, B)
-    function: Callable[..., Any]
-    activation: Tensor  # a = f(z) (neurons, B)
-    mask: Tensor | None  # (neurons, B) of dropout
-    kept: Tensor  # (neurons, B) what dropout leaves of a; a itself without
-    signal: Tensor  # (neurons + 1, B) the same above a row of ones: what the next layer multiplies
+    matrix: ndarray  # (neurons, inputs + 1)
+    net_input: ndarray  # z (neurons, B)
+    activate_into: Callable[[ndarray, ndarray], Any]
+    activation: ndarray  # a = f(z) (neurons, B)
+    mask: ndarray | None  # (neurons, B) of dropout
+    kept: ndarray  # (neurons, B) what dropout leaves of a; a itself without
+    signal: ndarray  # (neurons + 1, B) the same above a row of ones: what the next layer multiplies
 
 
 class Down(NamedTuple):
     """What is needed on the way back from a layer to the one below."""
 
-    error: Tensor  # δ (neurons, B)
-    signal_below: Tensor  # (B, inputs + 1), turned
-    gradient: Tensor  # (neurons, inputs + 1)
-    weights: Tensor  # (inputs, neurons), turned, without the bias
-    error_below: Tensor  # (inputs, B)
-    slope_below: Tensor  # f'(z) (inputs, B)
+    error: ndarray  # δ (neurons, B)
+    signal_below: ndarray  # (B, inputs + 1), turned
+    gradient: ndarray  # (neurons, inputs + 1)
+    weights: ndarray  # (inputs, neurons), turned, without the bias
+    error_below: ndarray  # (inputs, B)
+    slope_below: ndarray  # f'(z) (inputs, B)
 
 
 class Stretch(NamedTuple):
     """Neighbouring layers with the same activation, whose slopes are computed at once."""
 
-    slope_into: Callable[[Tensor, Tensor, Tensor], None]
-    net_inputs: Tensor  # (rows, B)
-    activations: Tensor
-    slopes: Tensor
+    slope_into: Callable[[ndarray, ndarray, ndarray], None]
+    net_inputs: ndarray  # (rows, B)
+    activations: ndarray
+    slopes: ndarray
+
+
+class Batch(NamedTuple):
+    """Points as the passes need them."""
+
+    inputs: ndarray  # (features + 1, B), the last row 1
+    turned: ndarray  # (B, features + 1)
+    targets: ndarray  # (outputs, B)
 
 
 class Passes:
@@ -371,44 +399,42 @@ class Passes:
             config, parameters, gradient, size, dropout,
         )  # fmt: skip
         self.squared = uses_squared_error(config)
-        self.multiply: Callable[..., Tensor] = torch.mm if parameters.ndim == 1 else torch.bmm
+        self.multiply: Callable[[ndarray, ndarray, ndarray], Any] = np.dot if parameters.ndim == 1 else np.matmul
         self.decay = None if config.regularisation == "none" else penalties(config, parameters)
         rows = [units + 1 for units, _ in layer_shapes(config)]  # of each layer, one for the 1 that meets the biases
         shape = (*parameters.shape[:-1], sum(rows), size)
-        net_inputs, activations, slopes, errors = (torch.ones(shape, dtype=parameters.dtype) for _ in range(4))
-        self.masks = torch.ones_like(activations) if dropout else None  # those of the output stay 1
-        signals = torch.ones_like(activations) if dropout else activations
+        kind = parameters.numpy().dtype
+        net_inputs, activations, slopes, errors = (np.ones(shape, kind) for _ in range(4))
+        self.masks = np.ones_like(activations) if dropout else None  # those of the output stay 1
+        signals = np.ones_like(activations) if dropout else activations
         self.all_slopes, self.hidden_rows = slopes, sum(rows[:-1])
         self._cut(rows, net_inputs, activations, signals, slopes, errors)
-        self.share = torch.tensor(1 / size, dtype=parameters.dtype)
-        self.half_share, self.shares = self.share / 2, self.share.repeat(size)
-        self.margin = torch.empty_like(self.net_output, memory_format=torch.contiguous_format)
-        self.flat_margin = self.margin.flatten(-2)
+        self.shares = np.full_like(self.error, 1 / size)
 
     def _cut(
         self, rows: list[int],
-        net_inputs: Tensor, activations: Tensor, signals: Tensor, slopes: Tensor, errors: Tensor,
+        net_inputs: ndarray, activations: ndarray, signals: ndarray, slopes: ndarray, errors: ndarray,
     ) -> None:  # fmt: skip
         """Cut the buffers into layers, and put these in the order of the passes."""
+        ends = np.cumsum(rows)[:-1]
         z, a, slope, error, kept = (
-            [layer[..., :-1, :] for layer in buffer.split(rows, -2)]
+            [layer[..., :-1, :] for layer in np.split(buffer, ends, -2)]
             for buffer in (net_inputs, activations, slopes, errors, signals)
         )
-        signal = signals.split(rows, -2)
-        mask = [None] * len(rows) if self.masks is None else [m[..., :-1, :] for m in self.masks.split(rows, -2)]
+        error[-1] = error[-1].copy()  # in one piece
+        masks = [None] * len(rows) if self.masks is None else [m[..., :-1, :] for m in np.split(self.masks, ends, -2)]
+        signal = np.split(signals, ends, -2)
         names = activation_names(self.config)
         sloped = names if self.squared else names[:-1]
-        if self.parameters.ndim == 1:
-            self.stretches = [
-                Stretch(SLOPE_INTO[name], net_inputs[start:end], activations[start:end], slopes[start:end])
-                for name, start, end in stretches(sloped, rows)
-            ]
-        else:  # a batched product into a part of a buffer takes several times as long
-            z, error = ([layer.contiguous() for layer in layers] for layers in (z, error))
-            self.stretches = [Stretch(SLOPE_INTO[name], z[i], a[i], slope[i]) for i, name in enumerate(sloped)]
-        matrix, gradient = matrices(self.config, self.parameters), matrices(self.config, self.gradient)
+        self.stretches = [
+            Stretch(SLOPE_INTO[name], *(buffer[..., start:end, :] for buffer in (net_inputs, activations, slopes)))
+            for name, start, end in stretches(sloped, rows)
+        ]
+        matrix, gradient = (
+            [each.numpy() for each in matrices(self.config, flat)] for flat in (self.parameters, self.gradient)
+        )
         self.up = [
-            Up(matrix[i], z[i], ACTIVATE_INTO[name], a[i], mask[i], kept[i], signal[i]) for i, name in enumerate(names)
+            Up(matrix[i], z[i], ACTIVATE_INTO[name], a[i], masks[i], kept[i], signal[i]) for i, name in enumerate(names)
         ]
         self.down = [
             Down(error[i], signal[i - 1].mT, gradient[i], matrix[i][..., :-1].mT, error[i - 1], slope[i - 1])
@@ -416,7 +442,7 @@ class Passes:
         ]
         self.first_error, self.first_gradient = error[0], gradient[0]
         self.net_output, self.output, self.error, self.output_slope = z[-1], a[-1], error[-1], slope[-1]
-        self.flat_error = self.error.flatten(-2)
+        self.flat_error = self.error.reshape(*self.error.shape[:-2], -1)
 
     def __reduce__(self):
         """Views of a buffer are none after pickling: the buffers are made anew."""
@@ -426,56 +452,64 @@ class Passes:
         """Who is left out of the next pass, in each network: 0 for them, 1 / (1 − dropout) for the others."""
         assert self.masks is not None
         keep = 1 - self.config.dropout
-        hidden = self.masks[..., : self.hidden_rows, :]
+        hidden = torch.from_numpy(self.masks)[..., : self.hidden_rows, :]
         for mask, generator in zip(hidden if hidden.ndim == 3 else [hidden], generators, strict=True):
             mask.bernoulli_(keep, generator=generator).div_(keep)
 
-    def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss () of inputs (features + 1, B), whose last row is 1, with targets (outputs, B)."""
-        signal = inputs
+    @np.errstate(all="ignore")  # that a loss overflows is told by the run
+    def forward(self, batch: Batch) -> Any:
+        """The mean loss of a batch, without the penalty: a number, or one for each network (K,)."""
+        signal = batch.inputs
         for matrix, net_input, activate_into, activation, mask, kept, above in self.up:
-            self.multiply(matrix, signal, out=net_input)
-            activate_into(net_input, out=activation)
+            self.multiply(matrix, signal, net_input)
+            activate_into(net_input, activation)
             if mask is not None:
-                torch.mul(activation, mask, out=kept)
+                np.multiply(activation, mask, kept)
             signal = above
-        torch.sub(self.output, targets, out=self.error)
+        np.subtract(self.output, batch.targets, self.error)
         if self.squared:
-            return torch.linalg.vecdot(self.flat_error, self.flat_error).mul_(self.half_share)  # Σ ½(a − y)² / B
-        return torch.linalg.vecdot(self.cross_entropy(targets), self.shares)
+            return np.vecdot(self.flat_error, self.flat_error) * (0.5 / self.size)  # Σ ½(a − y)² / B
+        return np.vecdot(self.cross_entropy(batch.targets), self.shares[..., 0, :])
 
-    def cross_entropy(self, targets: Tensor) -> Tensor:
+    def cross_entropy(self, targets: ndarray) -> ndarray:
         """−log of the probability of each point's class (B,), of z and not of a = f(z), which rounds to 0 or 1."""
         z = self.net_output
         if z.shape[-2] > 1:
-            return z.logsumexp(-2) - (z * targets).sum(-2)
-        torch.addcmul(z, z, targets, value=-2, out=self.margin)  # (1 − 2y) z
-        return F.softplus(self.flat_margin)
+            return np.logaddexp.reduce(z, -2) - (z * targets).sum(-2)
+        margin = z * targets
+        margin += margin
+        np.subtract(z, margin, margin)  # (1 − 2y) z
+        return np.logaddexp(ZERO, margin[..., 0, :])
 
-    def backward(self, inputs: Tensor) -> None:
-        """Fill `gradient`, after a forward pass; the inputs are the same, turned: (B, features + 1)."""
+    @np.errstate(all="ignore")
+    def backward(self, batch: Batch) -> None:
+        """Fill `gradient`, after a forward pass of the same batch."""
         for slope_into, net_input, activation, slope in self.stretches:
             slope_into(net_input, activation, slope)
         if self.masks is not None:
-            self.all_slopes.mul_(self.masks)
+            np.multiply(self.all_slopes, self.masks, self.all_slopes)
         if self.squared:
-            self.error.mul_(self.output_slope)  # δ = (a − y) f'(z); of cross-entropy δ = a − y, the slope cancels
-        self.error.mul_(self.share)
+            self.error *= self.output_slope  # δ = (a − y) f'(z); of cross-entropy δ = a − y, the slope cancels
+        self.error *= self.shares
         for error, signal_below, gradient, weights, error_below, slope_below in self.down:
-            self.multiply(error, signal_below, out=gradient)  # δ aᵀ
-            self.multiply(weights, error, out=error_below)  # Wᵀ δ
-            error_below.mul_(slope_below)
-        self.multiply(self.first_error, inputs, out=self.first_gradient)
+            self.multiply(error, signal_below, gradient)  # δ aᵀ
+            self.multiply(weights, error, error_below)  # Wᵀ δ
+            error_below *= slope_below
+        self.multiply(self.first_error, batch.turned, self.first_gradient)
         if self.decay is not None:
             pull = self.parameters if self.config.regularisation == "l2" else self.parameters.sign()
             self.gradient.addcmul_(self.decay, pull)
 
-    def penalty(self) -> Tensor:
-        """What the regularisation adds to the loss ()."""
+    def penalty(self) -> Any:
+        """What the regularisation adds to the loss."""
         if self.decay is None:
-            return torch.zeros(self.parameters.shape[:-1])
+            return np.zeros(self.parameters.shape[:-1])
         weights = self.parameters
-        return (self.decay * (weights * weights / 2 if self.config.regularisation == "l2" else weights.abs())).sum(-1)
+        return (
+            (self.decay * (weights * weights / 2 if self.config.regularisation == "l2" else weights.abs()))
+            .sum(-1)
+            .numpy()
+        )
 
 
 def stretches(names: Sequence[str], rows: Sequence[int]) -> Iterator[tuple[str, int, int]]:
@@ -533,19 +567,10 @@ def loss_by_autograd(
 # ---- learning --------------------------------------------------------------------------------------------------------
 
 
-class Batch(NamedTuple):
-    """Points as the passes need them."""
-
-    inputs: Tensor  # (features + 1, B), the last row 1
-    turned: Tensor  # (B, features + 1)
-    targets: Tensor  # (outputs, B)
-
-
 def batch_of(config: PlaygroundConfig, inputs: Tensor, targets: Tensor) -> Batch:
     """Points (N, 2) with their targets (N,) as one batch."""
-    seen = features(inputs, config.inputs)
-    seen = torch.cat([seen, torch.ones(1, len(inputs))])
-    return Batch(seen, seen.T, desired(config, targets))
+    seen = torch.cat([features(inputs, config.inputs), torch.ones(1, len(inputs))]).numpy()
+    return Batch(seen, seen.T, desired(config, targets).numpy())
 
 
 class Batches:
@@ -558,14 +583,16 @@ class Batches:
         self.every, self.generator = every, generator
         self.size = min(size, every.inputs.shape[1]) or every.inputs.shape[1]
         self.count = every.inputs.shape[1] // self.size
-        self.table = torch.cat([every.inputs, every.targets]).T.contiguous()  # (N, features + 1 + outputs)
+        self.table = torch.from_numpy(
+            np.concatenate([every.inputs, every.targets]).T.copy()
+        )  # (N, features + 1 + outputs)
         self.dealt = self.table.new_zeros(self.count, self.table.shape[1], self.size)
         self.at = self.count
         self._cut()
 
     def _cut(self) -> None:
         rows = len(self.every.inputs)
-        self.cut = [Batch(part[:rows], part[:rows].T, part[rows:]) for part in self.dealt]
+        self.cut = [Batch(part[:rows], part[:rows].T, part[rows:]) for part in self.dealt.numpy()]
 
     def deal(self) -> None:
         """Begin an epoch."""
@@ -628,35 +655,33 @@ class PlaygroundLearner:
 
     def update(self, learning_rate: float) -> float:
         """One step on the next batch; the loss is the batch's, with the penalty."""
-        with torch.inference_mode():  # a tenth faster: torch keeps no account of what is written
-            batch, passes = self.batches.next(), self.passes
-            if passes.masks is not None:
-                passes.draw_masks([self.generator])
-            if self.config.backward == "autograd":
-                loss = self.differentiate(batch)
-            else:
-                loss = passes.forward(batch.inputs, batch.targets)
-                passes.backward(batch.turned)
-                if passes.decay is not None:
-                    loss = loss + passes.penalty()
-            self.rate = learning_rate
-            if self.config.optimizer == "sgd":
-                self.parameters.sub_(passes.gradient, alpha=learning_rate)  # the optimizer would take ten times as long
-            else:
-                self.before.copy_(self.parameters)
-                self.optimizer.step([passes.gradient], learning_rate)
-            return loss.item()
+        batch, passes = self.batches.next(), self.passes
+        if passes.masks is not None:
+            passes.draw_masks([self.generator])
+        if self.config.backward == "autograd":
+            loss = self.differentiate(batch)
+        else:
+            loss = passes.forward(batch)
+            passes.backward(batch)
+            if passes.decay is not None:
+                loss = loss + passes.penalty()
+        self.rate = learning_rate
+        if self.config.optimizer == "sgd":
+            self.parameters.sub_(passes.gradient, alpha=learning_rate)  # the optimizer would take ten times as long
+        else:
+            self.before.copy_(self.parameters)
+            self.optimizer.step([passes.gradient], learning_rate)
+        return float(loss)
 
-    @torch.inference_mode(False)
     def differentiate(self, batch: Batch) -> Tensor:
         """The loss () of a batch, and its gradient where the passes would have written it, by autograd."""
         parameters = self.parameters.clone().requires_grad_()
-        masks = [layer.mask for layer in self.passes.up[:-1] if layer.mask is not None]
-        loss = loss_by_autograd(self.config, parameters, batch.inputs[:-1], batch.targets, masks)
+        masks = [torch.from_numpy(layer.mask) for layer in self.passes.up[:-1] if layer.mask is not None]
+        inputs, targets = torch.from_numpy(batch.inputs[:-1]), torch.from_numpy(batch.targets)
+        loss = loss_by_autograd(self.config, parameters, inputs, targets, masks)
         self.passes.gradient.copy_(torch.autograd.grad(loss, parameters)[0])
         return loss.detach()
 
-    @torch.inference_mode()
     def evaluate(self) -> Scores:
         """Loss and accuracy of either half of the points, nobody left out; of the training points the diagnostics too."""
         return {
@@ -665,9 +690,9 @@ class PlaygroundLearner:
         }
 
     def scores(self, passes: Passes, part: Batch) -> dict[str, float]:
-        found = {LOSS.name: passes.forward(part.inputs, part.targets).item()}
+        found = {LOSS.name: float(passes.forward(part))}
         if ACCURACY in self.metrics:
-            found[ACCURACY.name] = rightly_told(passes.net_output, part.targets).sum().item() / passes.size
+            found[ACCURACY.name] = float(rightly_told(passes.net_output, part.targets).mean())
         return found
 
     def diagnostics(self) -> dict[str, float]:
@@ -675,7 +700,7 @@ class PlaygroundLearner:
 
         The update-to-weight ratio is that of the last update's length to the weights', biases included; none before it.
         """
-        self.train_passes.backward(self.train.turned)
+        self.train_passes.backward(self.train)
         change = self.rate * self.passes.gradient if self.config.optimizer == "sgd" else self.parameters - self.before
         moved, length = (torch.linalg.vector_norm(each).item() for each in (change, self.parameters))
         ratio = {UPDATE_RATIO.name: moved / length if length else 0.0} if self.rate >= 0 else {}
@@ -714,10 +739,10 @@ def weight_names(config: PlaygroundConfig) -> dict[str, int]:
     return places
 
 
-def rightly_told(net_output: Tensor, targets: Tensor) -> Tensor:
+def rightly_told(net_output: ndarray, targets: ndarray) -> ndarray:
     """Which points (…, B) the net inputs (…, outputs, B) put in their class."""
     if net_output.shape[-2] == 1:
-        return ((net_output > 0) == (targets > 0)).squeeze(-2)
+        return ((net_output > 0) == (targets > 0))[..., 0, :]
     return net_output.argmax(-2) == targets.argmax(-2)
 
 
@@ -733,8 +758,8 @@ class Probe:
         self.passes, self.layers, self.units = passes, len(shapes), sum(config.layers)
         sizes = torch.tensor([units * (inputs + 1) for units, inputs in shapes])
         self.layer_of = torch.arange(self.layers).repeat_interleave(sizes)  # (P,)
-        self.flat = torch.full((passes.all_slopes.shape[-2],), -1.0, dtype=passes.parameters.dtype)  # (rows,)
-        parts = self.flat.split([units + 1 for units, _ in shapes])
+        self.flat = np.full(passes.all_slopes.shape[-2], -1.0, passes.all_slopes.dtype)  # (rows,)
+        parts = np.split(self.flat, np.cumsum([units + 1 for units, _ in shapes])[:-1])
         for part, name in zip(parts[:-1], activation_names(config), strict=False):
             part[:-1] = DEAD * STEEPEST_SLOPES.get(name, 1.0)
 
@@ -745,8 +770,8 @@ class Probe:
 
     def dead_share(self) -> float:
         """Share of the hidden units that are dead."""
-        steepest = self.passes.all_slopes.abs().amax(-1)
-        return (steepest < self.flat).sum().item() / self.units
+        steepest = np.abs(self.passes.all_slopes).max(-1)
+        return int((steepest < self.flat).sum()) / self.units
 
     def __reduce__(self):
         return Probe, (self.passes.config, self.passes)
@@ -778,10 +803,9 @@ class Ensemble:
         self.passes = Passes(
             self.config, self.parameters, torch.zeros_like(self.parameters), batches.size, self.config.dropout > 0
         )
-        every = [torch.cat([learner.train.inputs, learner.train.targets]) for learner in self.learners]
+        every = [np.concatenate([learner.train.inputs, learner.train.targets]) for learner in self.learners]
         whole = batches.size == len(batches.table)
-        self.rows = [len(self.config.inputs) + 1, output_count(self.config)]
-        self.dealt = torch.stack(every)[None] if whole else batches.dealt.new_zeros(0)  # (batches, K, rows, B)
+        self.dealt = np.stack(every)[None] if whole else np.zeros(0)  # (batches, K, rows, B)
         self.whole, self.at, self.steps = whole, 0, 0
         self.diverged = [False] * len(configs)
         self.histories: list[list[Record]] = [[] for _ in configs]
@@ -789,32 +813,31 @@ class Ensemble:
 
     def update(self, learning_rate: float) -> list[float]:
         """One step of each network on its next batch; the losses, with the penalty."""
-        with torch.inference_mode():
-            batch, passes = self.next(), self.passes
-            if passes.masks is not None:
-                passes.draw_masks(self.generators)
-            loss = passes.forward(batch.inputs, batch.targets)
-            passes.backward(batch.turned)
-            if passes.decay is not None:
-                loss = loss + passes.penalty()
-            self.before.copy_(self.parameters)
-            if self.config.optimizer == "sgd":
-                self.parameters.sub_(passes.gradient, alpha=learning_rate)
-            else:
-                self.optimizer.step([passes.gradient], learning_rate)
-            return loss.tolist()
+        batch, passes = self.next(), self.passes
+        if passes.masks is not None:
+            passes.draw_masks(self.generators)
+        loss = passes.forward(batch)
+        passes.backward(batch)
+        if passes.decay is not None:
+            loss = loss + passes.penalty()
+        self.before.copy_(self.parameters)
+        if self.config.optimizer == "sgd":
+            self.parameters.sub_(passes.gradient, alpha=learning_rate)
+        else:
+            self.optimizer.step([passes.gradient], learning_rate)
+        return loss.tolist()
 
     def next(self) -> Batch:
         """The next batch of every network, (K, rows, B)."""
         if self.at == len(self.dealt) and not self.whole:
             for learner in self.learners:
                 learner.batches.deal()
-            self.dealt = torch.stack([learner.batches.dealt for learner in self.learners], 1)
+            self.dealt = np.stack([learner.batches.dealt.numpy() for learner in self.learners], 1)
             self.at = 0
         part = self.dealt[0 if self.whole else self.at]
         self.at += 1
-        inputs, targets = part.split(self.rows, 1)
-        return Batch(inputs, inputs.mT, targets)
+        rows = len(self.config.inputs) + 1
+        return Batch(part[:, :rows], part[:, :rows].mT, part[:, rows:])
 
     def step(self) -> None:
         """One update of each; those whose loss has diverged are measured no more."""
@@ -934,7 +957,7 @@ def layer_outputs(config: PlaygroundConfig, state: dict[str, Tensor], seen: Tens
     signal = seen
     for number, (name, output) in enumerate(zip(activation_names(config), outputs, strict=True), start=1):
         z = torch.addmm(state[f"bias_{number}"][:, None], state[f"weight_{number}"], signal)
-        ACTIVATE_INTO[name](z, out=output)
+        ACTIVATE_INTO[name](z.numpy(), output.numpy())
         signal = output
     return list(outputs)
 
@@ -1014,10 +1037,10 @@ def diagnose(config: PlaygroundConfig, state: dict[str, Tensor]) -> Diagnosis:
     losses = []
     for part in (test, train):  # the passes of the training points come last and stay
         passes = Passes(config, parameters, torch.zeros_like(parameters), part.inputs.shape[1])
-        losses.append(passes.forward(part.inputs, part.targets).item())
-    passes.backward(train.turned)
+        losses.append(float(passes.forward(part)))
+    passes.backward(train)
     probe = Probe(config, passes)
-    slopes = [down.slope_below.abs().mean().item() for down in reversed(passes.down)]
+    slopes = [float(np.abs(down.slope_below).mean()) for down in reversed(passes.down)]
     dead = probe.dead_share() if config.layers else 0.0
     return Diagnosis(probe.gradient_norms(), slopes, dead, losses[1], losses[0])
 

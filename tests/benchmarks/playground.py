@@ -53,7 +53,8 @@ class Plain:
         self.loss = nn.MSELoss() if squared else nn.BCEWithLogitsLoss()
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=0.03)
         self.train, self.test = (
-            (part.inputs[:-1].T.contiguous(), part.targets.T.contiguous()) for part in (learner.train, learner.test)
+            tuple(torch.from_numpy(each.T.copy()) for each in (part.inputs[:-1], part.targets))
+            for part in (learner.train, learner.test)
         )
         self.grid = grid_features(learner.config.inputs, SIDE).T.contiguous()
 
@@ -98,7 +99,7 @@ def same_results(plain: Plain, learner: PlaygroundLearner) -> float:
     learner.update(0.06 if learner.config.loss == "squared" else 0.03)  # ours is half the squared error, as in nn.ts
     batch = learner.batches.cut[learner.batches.at - 1]
     plain.optimizer.zero_grad()
-    plain.loss(plain.network(batch.inputs[:-1].T), batch.targets.T).backward()
+    plain.loss(plain.network(torch.from_numpy(batch.inputs[:-1].T)), torch.from_numpy(batch.targets.T)).backward()
     plain.optimizer.step()
     linears = [module for module in plain.network.modules() if isinstance(module, nn.Linear)]
     theirs = torch.cat([torch.cat([each.weight, each.bias[:, None]], 1).flatten() for each in linears])

@@ -5,6 +5,7 @@ import math
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -78,8 +79,14 @@ def drawn(config: PlaygroundConfig, dtype: torch.dtype = torch.float64, size: in
     parameters = torch.randn(parameter_count(config), generator=generator(3), dtype=dtype) / 2
     points = points_of(config)
     batch = batch_of(config, points.train_inputs[:size], points.train_targets[:size])
-    batch = type(batch)(*(each.to(dtype) for each in batch))
+    kind = parameters.numpy().dtype
+    batch = type(batch)(*(each.astype(kind) for each in batch))
     return Passes(config, parameters, torch.zeros_like(parameters), size, config.dropout > 0), batch
+
+
+def tensors(batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """The inputs of a batch, without the row of ones, and its targets."""
+    return torch.from_numpy(batch.inputs[:-1]), torch.from_numpy(batch.targets)
 
 
 def module_of(config: PlaygroundConfig, parameters: torch.Tensor) -> nn.Sequential:
@@ -123,8 +130,8 @@ def gradient_of(network: nn.Module) -> torch.Tensor:
 def test_activations_and_their_slopes(name):
     z = torch.linspace(-9, 9, 400, dtype=torch.float64)[None].requires_grad_()
     a, slope = torch.empty(1, 400, dtype=torch.float64), torch.empty(1, 400, dtype=torch.float64)
-    ACTIVATE_INTO[name](z.detach(), out=a)
-    SLOPE_INTO[name](z.detach(), a, slope)
+    ACTIVATE_INTO[name](z.detach().numpy(), a.numpy())
+    SLOPE_INTO[name](z.detach().numpy(), a.numpy(), slope.numpy())
     expected = ACTIVATIONS[name]()(z)
     torch.testing.assert_close(a, expected.detach())
     torch.testing.assert_close(slope, torch.autograd.grad(expected.sum(), z)[0])
@@ -143,12 +150,12 @@ def test_loss_and_gradient_by_hand_are_those_of_torchs_modules(task, activation)
             activation=activation, layers=layers, regularisation=regularisation, penalty=0.3, inputs=INPUTS[:4], **task
         )
         passes, batch = drawn(config)
-        loss = passes.forward(batch.inputs, batch.targets) + passes.penalty()
-        passes.backward(batch.turned)
+        loss = passes.forward(batch) + passes.penalty()
+        passes.backward(batch)
         network = module_of(config, passes.parameters)
-        expected = loss_of(config, network, batch.inputs[:-1], batch.targets)
+        expected = loss_of(config, network, *tensors(batch))
         expected.backward()
-        torch.testing.assert_close(loss, expected.detach(), rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(torch.tensor(loss), expected.detach(), rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(passes.gradient, gradient_of(network), rtol=1e-9, atol=1e-12)
 
 
@@ -161,12 +168,12 @@ def test_the_readable_version_says_the_same(task):
         passes, batch = drawn(config)
         if dropout:
             passes.draw_masks([generator()])
-        masks = [layer.mask for layer in passes.up[:-1]] if dropout else []
-        loss = passes.forward(batch.inputs, batch.targets) + passes.penalty()
-        passes.backward(batch.turned)
+        masks = [torch.from_numpy(layer.mask) for layer in passes.up[:-1]] if dropout else []
+        loss = passes.forward(batch) + passes.penalty()
+        passes.backward(batch)
         parameters = passes.parameters.clone().requires_grad_()
-        expected = loss_by_autograd(config, parameters, batch.inputs[:-1], batch.targets, masks)
-        torch.testing.assert_close(loss, expected.detach(), rtol=1e-9, atol=1e-12)
+        expected = loss_by_autograd(config, parameters, *tensors(batch), masks)
+        torch.testing.assert_close(torch.tensor(loss), expected.detach(), rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(passes.gradient, torch.autograd.grad(expected, parameters)[0], rtol=1e-9, atol=1e-12)
 
 
@@ -175,14 +182,14 @@ def test_finite_differences(task):
     config = PlaygroundConfig(activation="swish", layers=(3, 2), dropout=0.3, **task)
     passes, batch = drawn(config)
     passes.draw_masks([generator()])
-    passes.forward(batch.inputs, batch.targets)
-    passes.backward(batch.turned)
+    passes.forward(batch)
+    passes.backward(batch)
     found, step = passes.gradient.clone(), 1e-6
     for place in range(len(found)):
         losses = []
         for change in (step, -2 * step, step):
             passes.parameters[place] += change
-            losses.append(passes.forward(batch.inputs, batch.targets).item())
+            losses.append(passes.forward(batch).item())
         assert found[place].item() == pytest.approx((losses[0] - losses[1]) / (2 * step), abs=1e-7)
 
 
@@ -194,8 +201,8 @@ def test_a_sure_and_wrong_network_has_a_finite_loss():
         parameters[: parameter_count(config) // 2] *= -1
         batch = batch_of(config, points.train_inputs, points.train_targets)
         passes = Passes(config, parameters, torch.zeros_like(parameters), len(points.train_inputs))
-        loss = passes.forward(batch.inputs, batch.targets)
-        passes.backward(batch.turned)
+        loss = passes.forward(batch)
+        passes.backward(batch)
         assert math.isfinite(loss) and loss > 100 and passes.gradient.isfinite().all()
 
 
@@ -214,7 +221,7 @@ def test_a_run_follows_torchs_optimizer_on_the_same_batches(optimizer):
         loss = learner.update(0.05)
         batch = learner.batches.cut[learner.batches.at - 1]
         rival.zero_grad()
-        expected = loss_of(config, network, batch.inputs[:-1], batch.targets)
+        expected = loss_of(config, network, *tensors(batch))
         expected.backward()
         rival.step()
         assert loss == pytest.approx(expected.item(), abs=1e-5)
@@ -256,11 +263,11 @@ def test_an_epoch_shows_every_point_once_and_each_in_another_order():
     points = points_of(config)
     every = batch_of(config, points.train_inputs, points.train_targets)
     batches = Batches(every, 10, generator())
-    known = {tuple(point) for point in torch.cat([every.inputs, every.targets]).T.tolist()}
+    known = {tuple(point) for point in np.concatenate([every.inputs, every.targets]).T.tolist()}
     epochs = [[batches.next() for _ in range(10)] for _ in range(2)]
     for epoch in epochs:
-        assert epoch[0].inputs.shape == (3, 10) and torch.equal(epoch[0].turned, epoch[0].inputs.T)
-        seen = torch.cat([torch.cat([batch.inputs, batch.targets]) for batch in epoch], 1).T.tolist()
+        assert epoch[0].inputs.shape == (3, 10) and (epoch[0].turned == epoch[0].inputs.T).all()
+        seen = np.concatenate([np.concatenate([batch.inputs, batch.targets]) for batch in epoch], 1).T.tolist()
         assert len({tuple(point) for point in seen}) == 100 and {tuple(point) for point in seen} <= known
     first = batches.dealt.clone()
     batches.next()
@@ -281,11 +288,11 @@ def test_dropout_leaves_out_its_share_and_keeps_the_mean():
     config = PlaygroundConfig(layers=(8,) * 6, dropout=0.3, batch_size=0)
     passes = config.build(generator()).passes
     passes.draw_masks([generator()])
-    masks = torch.cat([layer.mask.flatten() for layer in passes.up[:-1]])
+    masks = torch.cat([torch.from_numpy(layer.mask).flatten() for layer in passes.up[:-1]])
     assert masks.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
     assert (masks == 0).float().mean().item() == pytest.approx(0.3, abs=0.02)
     assert masks.mean().item() == pytest.approx(1.0, abs=0.02)
-    assert torch.equal(passes.up[-1].mask, torch.ones_like(passes.up[-1].mask))
+    assert (passes.up[-1].mask == 1).all()
 
 
 @pytest.mark.parametrize("initialisation", INITIALISATIONS)
@@ -553,9 +560,9 @@ def test_the_trace_of_a_snapshot_is_that_of_the_passes():
     config = PlaygroundConfig(layers=(4, 3), data="spirals")
     learner = config.build(generator())
     learner.evaluate()
-    outputs = layer_outputs(config, learner.state(), learner.train.inputs[:-1])
+    outputs = layer_outputs(config, learner.state(), tensors(learner.train)[0])
     for output, layer in zip(outputs, learner.train_passes.up, strict=True):
-        torch.testing.assert_close(output, layer.activation)
+        torch.testing.assert_close(output, torch.from_numpy(layer.activation))
     assert torch.equal(flattened(config, learner.state()), learner.parameters)
 
 
