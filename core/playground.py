@@ -23,7 +23,7 @@ from torch import Tensor
 
 from core.config import Config, Limits, SettingError, Span, check
 from core.data.points import EDGE, MULTI_CLASS, REGRESSION, Points, dealt, make_points
-from core.neuron import LEAK, activate
+from core.neuron import LEAK, activate, derivative
 from core.optimizers import OPTIMIZERS, Optimizer
 from core.training import ACCURACY, EXPLODED, LOSS, Metric, Race, Record, Scores, is_due
 
@@ -280,7 +280,7 @@ def identity_into(z: ndarray, out: ndarray) -> None:
 
 
 def gelu_into(z: ndarray, out: ndarray) -> None:
-    np.multiply(z, normal_share(z), out)
+    out[...] = activate(torch.from_numpy(z), "gelu")  # NumPy has no error function
 
 
 def swish_into(z: ndarray, out: ndarray) -> None:
@@ -291,11 +291,6 @@ def swish_into(z: ndarray, out: ndarray) -> None:
 def softmax_into(z: ndarray, out: ndarray) -> None:
     np.subtract(z, np.logaddexp.reduce(z, -2, keepdims=True), out)
     np.exp(out, out)
-
-
-def normal_share(z: ndarray) -> ndarray:
-    """Φ(z), the standard normal distribution's share below z; NumPy has none."""
-    return torch.special.ndtr(torch.from_numpy(z)).numpy()
 
 
 def tanh_slope(z: ndarray, a: ndarray, out: ndarray) -> None:
@@ -323,7 +318,7 @@ def identity_slope(z: ndarray, a: ndarray, out: ndarray) -> None:
 
 
 def gelu_slope(z: ndarray, a: ndarray, out: ndarray) -> None:
-    out[...] = normal_share(z) + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)  # Φ(z) + z φ(z)
+    out[...] = derivative(torch.from_numpy(z), "gelu")
 
 
 def swish_slope(z: ndarray, a: ndarray, out: ndarray) -> None:
@@ -950,6 +945,7 @@ def grid_features(inputs: tuple[str, ...], side: int) -> Tensor:
 
 
 @torch.no_grad()
+@np.errstate(all="ignore")
 def layer_outputs(config: PlaygroundConfig, state: dict[str, Tensor], seen: Tensor) -> list[Tensor]:
     """The activations (neurons, N) of each layer, the output last, for inputs (features, N)."""
     widths = [units for units, _ in layer_shapes(config)]

