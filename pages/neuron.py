@@ -15,7 +15,7 @@ from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t
 
-REACH = Span(-3.0, 3.0, 0.1)  # of the input that is looked at
+REACH = Span(-6.0, 6.0, 0.1)  # of the input that is looked at
 TWINS_STEPS, ALONE_STEPS = 500, 100
 
 
@@ -37,6 +37,11 @@ def alone() -> int | None:
 def explain(error: ValueError) -> str:
     """Why nothing fits."""
     return t("这些设置不能一起用。", "These settings do not go together.")
+
+
+def look_at(cell: tuple[str, int, int]) -> None:
+    x1, x2 = pictures.place_of(config, *cell[1:])
+    controls.put(x1=x1, x2=x2) if config.inputs > 1 else controls.put(x1=x1)
 
 
 def set_by_hand() -> None:
@@ -124,8 +129,8 @@ with side:
         st.button(t("改", "Set"), key="neuron_set", icon=":material/edit:", on_click=set_by_hand, disabled=live.replayed is not None, width="stretch")  # fmt: skip
 config = live.race.configs["neuron"]
 with plane:
-    live.picture(partial(pictures.learning, x=x, held_out=controls.value("held_out")))
-    st.caption(t("底色是输出，黑线是决策线，粉圈是上面的 x。全速一眨眼就学完；速度调到 10/秒，看线怎么走。", "Shade: the output; black: the decision line; pink ring: the x above. At full speed it is over in a blink: 10/s shows how the line moves."))  # fmt: skip
+    live.picture(partial(pictures.learning, x=x, held_out=controls.value("held_out")), on_click=look_at)
+    st.caption(t("底色是输出，黑线是决策线，粉圈是上面的 x：点哪里，它就到哪里。全速一眨眼就学完；速度调到 10/秒，看线怎么走。", "Shade: the output; black: the decision line; pink ring: the x above, which goes where you click. At full speed it is over in a blink: 10/s shows how the line moves."))  # fmt: skip
     if config.activation == "step" and config.rule == "gradient":
         length = saturation(config, now.state).gradient
         st.info(t(f"梯度长度：**{length:g}**。阶跃函数处处是平的，梯度下降一步也走不动。感知器规则不求导，只看对错。", f"Length of the gradient: **{length:g}**. A step is flat everywhere, so gradient descent stands still. The perceptron rule takes no derivative: it only asks what was wrong."), icon=":material/pause_circle:")  # fmt: skip

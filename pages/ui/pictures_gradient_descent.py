@@ -189,7 +189,7 @@ def ground(figure: Figure, config: GradientDescentConfig) -> None:
     margin = SIDE / (CELLS - 1) / 2  # the middle of an outer cell lies on the edge of the square
     x, y, side = LEFT - margin, TOP - margin, SIDE + 2 * margin
     figure.map(
-        "ground", light, x, y, side, scale="gray", high=1.0, hover=False, pick=True,
+        "ground", light, x, y, side, scale="gray", high=1.0, hover=False, pick=True, smooth=True,
         label=t("选起点：方向键移动", "Choose the start: arrow keys move it"),
     )  # fmt: skip
     figure.rect(x, y, side, side, ink="none", fill=SERIES[0], opacity=TINT)

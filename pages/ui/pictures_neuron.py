@@ -28,7 +28,7 @@ from core.neuron import (
 )
 from core.training import Snapshot
 from pages.ui.palette import NEGATIVE, POSITIVE, SERIES
-from pages.ui.scene import Figure, Scene
+from pages.ui.scene import Figure, Plane, Scene
 from pages.ui.text import t
 
 WIDTH, HEIGHT, TALL = 330, 340, 366  # of a figure; two stand side by side on a laptop
@@ -249,11 +249,27 @@ def learning(config: NeuronConfig, snapshot: Snapshot, x: tuple[float, float], h
         f"平面上的点和决策线；{measured.saturated:.0%} 的训练点饱和，{measured.dead:.0%} 的导数恰为 0。",
         f"The points in the plane and the decision line; {measured.saturated:.0%} of the training points are saturated, {measured.dead:.0%} have slope 0.",
     )
-    return Scene((plane(config, snapshot.state, x, held_out), slopes(config, snapshot.state)), words)
+    return Scene(
+        (plane(config, snapshot.state, x, held_out), slopes(config, snapshot.state)), words, cell_of(config, x)
+    )
 
 
 def bounds(config: NeuronConfig) -> tuple[float, float]:
     return (-0.6, 1.6) if config.data in GATES else (-6.0, 6.0)
+
+
+def cell_of(config: NeuronConfig, x: tuple[float, float]) -> tuple[str, int, int]:
+    """The cell of the map in which x lies, or the one that is nearest."""
+    low, high = bounds(config)
+    right, up = (min(SIDE - 1, max(0, math.floor((value - low) / (high - low) * SIDE))) for value in x)
+    return "output", SIDE - 1 - up, right
+
+
+def place_of(config: NeuronConfig, row: int, column: int) -> tuple[float, float]:
+    """The x in the middle of a cell of the map, in tenths."""
+    low, high = bounds(config)
+    cell = (high - low) / SIDE
+    return round(low + (column + 0.5) * cell, 1), round(high - (row + 0.5) * cell, 1)
 
 
 def plane(config: NeuronConfig, state: dict[str, Tensor], x: tuple[float, float], held_out: bool) -> Figure:
@@ -266,8 +282,13 @@ def plane(config: NeuronConfig, state: dict[str, Tensor], x: tuple[float, float]
     output = trace(config, state, features(grid, config.inputs)).activation.nan_to_num(0.0, HUGE, -HUGE)
     signed = config.activation in SIGNED
     half = 1.0 if signed else 0.5
-    values = ((output - (0.0 if signed else 0.5)) / half).clamp(-1, 1).reshape(SIDE, SIDE)
-    drawn.map("output", values, left, top, side, scale="diverging", high=1.9, hover=False)
+    middle = 0.0 if signed else 0.5
+    values = ((output - middle) / half).clamp(-1, 1).reshape(SIDE, SIDE)
+    drawn.map(
+        "output", values, left, top, side, scale="diverging", high=1.9, pick=True, smooth=config.activation != "step",
+        hover=config.activation in BOUNDED,  # of the others the clamped values are none
+        plane=Plane((low, high), (low, high), half, middle), label=t("选要看的 x：方向键移动", "Choose the x to look at: arrow keys move it"),
+    )  # fmt: skip
 
     def place(point: list[float]) -> tuple[float, float]:
         return left + (point[0] - low) / (high - low) * side, top + (high - point[1]) / (high - low) * side

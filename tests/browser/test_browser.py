@@ -101,6 +101,18 @@ def test_what_the_mouse_points_at_is_shown_large_and_told_without_a_rerun(port, 
     assert not page.problems
 
 
+def test_a_click_on_the_neurons_plane_moves_the_input_that_is_looked_at(port, visit):
+    page = visit(port, "/neuron?lang=en")
+    plane = page.locator("[data-map=output]")
+    plane.scroll_into_view_if_needed()
+    box = plane.bounding_box()
+    plane.click(position={"x": box["width"] * 0.25, "y": box["height"] * 0.75})
+    wait_until(page, lambda: "neuron_x1=" in page.url and "neuron_x2=" in page.url)
+    values = [float(page.locator(f".st-key-neuron_{name} input[type=range]").input_value()) for name in ("x1", "x2")]
+    assert max(map(abs, values)) <= 0.1  # a quarter from the left, and from below
+    assert not page.problems
+
+
 @pytest.mark.parametrize("stem", STEMS)
 def test_play_grows_the_curve_until_pause(port, visit, stem):
     page = visit(port, f"/{stem}?lang=en")

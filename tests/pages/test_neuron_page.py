@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from dataclasses import replace
 
@@ -54,6 +55,40 @@ def test_x_can_move_without_a_fresh_run():
     app.button(key="neuron_step").click().run()
     app.slider(key="neuron_x1").set_value(-1.0).run()
     assert app.session_state["neuron_race"].steps == 1
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_a_click_on_the_plane_is_the_x_whose_ring_appears_there(data):
+    config = replace(NeuronConfig(), data=data)
+    for cell in ((0, 0), (39, 12), (20, 39)):
+        x = pictures.place_of(config, *cell)
+        assert pictures.cell_of(config, x)[0] == "output"
+        figure = pictures.learning(config, Snapshot(0, initial_state(config)), x, False).figures[0]
+        (plane,) = (item for item in figure.items if item["t"] == "map")
+        ring = [item for item in figure.items if item["t"] == "circle" and item["r"] == 11][-1]
+        unit = plane["w"] / plane["c"]
+        assert ring["x"] == pytest.approx(plane["x"] + (cell[1] + 0.5) * unit, abs=unit)
+        assert ring["y"] == pytest.approx(plane["y"] + (cell[0] + 0.5) * unit, abs=unit)
+        low, high = plane["plane"]["across"]
+        assert low + (cell[1] + 0.5) * (high - low) / plane["c"] == pytest.approx(x[0], abs=0.051)
+
+
+def test_what_a_place_tells_is_the_output_there():
+    for name in ("and", "separable"):
+        config = PRESETS[name]
+        state = initial_state(config)
+        (plane,) = (
+            item
+            for item in pictures.learning(config, Snapshot(0, state), X, False).figures[0].items
+            if item["t"] == "map"
+        )
+        told, side = torch.frombuffer(bytearray(base64.b64decode(plane["d"])), dtype=torch.float32), plane["c"]
+        low, high = plane["plane"]["across"]
+        for row, column in ((0, 0), (11, 30)):
+            x = torch.tensor([[low + (column + 0.5) * (high - low) / side, high - (row + 0.5) * (high - low) / side]])
+            value = told[row * side + column] * plane["plane"]["times"] + plane["plane"]["plus"]
+            f = torch.sigmoid if config.activation == "sigmoid" else torch.tanh
+            assert torch.allclose(value, f(x @ state["weight"] + state["bias"]), atol=1e-5)
 
 
 def test_a_step_stands_still_until_the_perceptron_rule_is_taken():
