@@ -758,21 +758,34 @@ class QNetwork:
     """
 
     def __init__(self, states: int, actions: int, generator: torch.Generator):
-        shapes = {"weight1": (states, HIDDEN), "bias1": (HIDDEN,), "weight2": (HIDDEN, actions), "bias2": (actions,)}
-        sizes = [math.prod(shape) for shape in shapes.values()]
-        self.flat = torch.zeros(sum(sizes))
-        self.gradient = torch.zeros_like(self.flat)
-        self.weights = self.named(self.flat, shapes)
-        self.gradients = self.named(self.gradient, shapes)
+        self.shapes = {
+            "weight1": (states, HIDDEN),
+            "bias1": (HIDDEN,),
+            "weight2": (HIDDEN, actions),
+            "bias2": (actions,),
+        }
+        self.flat = torch.zeros(sum(math.prod(shape) for shape in self.shapes.values()))
+        self.look()
         for name, fan_in in {"weight1": states, "bias1": states, "weight2": HIDDEN, "bias2": HIDDEN}.items():
             bound = 1 / math.sqrt(fan_in)
             self.weights[name].uniform_(-bound, bound, generator=generator)
 
-    @staticmethod
-    def named(flat: Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    def named(self, flat: Tensor) -> dict[str, Tensor]:
         """The parameters as views of one vector."""
-        parts = flat.split([math.prod(shape) for shape in shapes.values()])
-        return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+        parts = flat.split([math.prod(shape) for shape in self.shapes.values()])
+        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+
+    def look(self) -> None:
+        """Name the parameters, and keep a place for their gradient."""
+        self.gradient = torch.zeros_like(self.flat)
+        self.weights, self.gradients = self.named(self.flat), self.named(self.gradient)
+
+    def __getstate__(self) -> dict[str, Any]:  # put away, views would become tensors of their own
+        return {"shapes": self.shapes, "flat": self.flat}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.look()
 
     def values(self, states: Tensor) -> Tensor:
         """The action values (B, A) of states (B,)."""
@@ -812,11 +825,22 @@ class NetworkLearner(EpisodeLearner):
         self.optimizer = Optimizer("adam", [self.network.flat])
         self.whole = torch.zeros(MEMORY, 3, dtype=torch.long)  # state, action, following
         self.real = torch.zeros(MEMORY, 2)  # reward, and the discount, which is 0 where the episode ended
-        self.notes = self.whole.numpy(), self.real.numpy()  # the same memory, ten times as fast to write into
+        self.look()
         self.remembered = self.updates = 0
         self.every = torch.arange(self.grid.states)
         self.over = [state for state in self.every.tolist() if self.grid.is_over(state)]
         self.freeze()
+
+    def look(self) -> None:
+        """Let NumPy see the memory: it is ten times as fast to write into."""
+        self.notes = self.whole.numpy(), self.real.numpy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "notes"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.look()
 
     @torch.no_grad()
     def update(self, learning_rate: float) -> float:

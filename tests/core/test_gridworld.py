@@ -1,6 +1,7 @@
 """The grid world against gymnasium, the textbook's numbers, simulation, and its update rules written down again."""
 
 import ast
+import pickle
 import random
 from collections import Counter
 from dataclasses import replace
@@ -23,6 +24,7 @@ from core.gridworld import (
     KEPT_MOVES,
     LAKE,
     MAPS,
+    MEMORY,
     METHODS,
     PLANNING,
     PRESETS,
@@ -507,6 +509,44 @@ def test_targets_are_frozen_between_copies():
         assert following in remembered and reward in learner.real[:, 0].tolist()
 
 
+def test_an_update_of_the_network_follows_the_textbooks_loss_on_what_was_drawn_from_the_memory():
+    run = replay(replace(PRESETS["network"], map=MAPS["empty"], cap=50), (), 6)
+    learner = run.learner
+    learner.frozen += 0.5
+    again = pickle.loads(pickle.dumps(learner))
+    flat = again.network.flat.clone().requires_grad_()
+    learner.replay(0.01)
+    chosen = torch.randint(again.remembered, (BATCH,), generator=again.generator)
+    state, action, following = again.whole[chosen].T
+    reward, discount = again.real[chosen].T
+    w = again.network.named(flat)
+    values = (w["weight1"][state] + w["bias1"]).relu() @ w["weight2"] + w["bias2"]
+    targets = reward + discount * again.frozen[following]
+    again.optimizer.step(
+        list(
+            torch.autograd.grad(torch.nn.functional.mse_loss(values[torch.arange(BATCH), action], targets) / 2, [flat])
+        ),
+        0.01,
+    )
+    assert torch.allclose(learner.network.flat, again.network.flat, atol=1e-6)
+    assert not torch.allclose(learner.network.flat, flat, atol=1e-3)
+
+
+def test_the_network_remembers_what_happened_and_forgets_the_oldest():
+    learner = replace(PRESETS["network"], map=MAPS["empty"]).build(torch.Generator().manual_seed(0))
+    for number in range(MEMORY + 7):
+        learner.remember(number % 40, number % 4, float(number), (number + 1) % 40, number % 5 == 0)
+    for number in (*range(MEMORY, MEMORY + 7), *range(7, 12), MEMORY - 1):
+        assert learner.whole[number % MEMORY].tolist() == [number % 40, number % 4, (number + 1) % 40]
+        assert learner.real[number % MEMORY].tolist() == pytest.approx([number, 0.0 if number % 5 == 0 else 0.95])
+
+
+def test_the_best_action_is_the_best_but_for_what_rounding_leaves():
+    assert greedy(torch.tensor([[1.0, 1.0 + 1e-12, 0.9, 1.0 - 1e-6]], dtype=torch.float64)).tolist() == [
+        [0.5, 0.5, 0, 0]
+    ]
+
+
 def test_the_network_learns_the_empty_world():
     config = replace(PRESETS["network"], map=MAPS["empty"], epsilon=0.3, epsilon_decay=1.0)
     run = replay(config, (), 60)
@@ -519,6 +559,31 @@ def test_the_network_learns_the_empty_world():
 
 
 # What the pictures get
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_that_was_put_away_goes_on_as_if_nothing_had_happened(method):
+    run = replay(replace(PRESETS["network"], map=MAPS["empty"], cap=50, method=method), (), 6)
+    copy = pickle.loads(pickle.dumps(run))
+    for each in (run, copy):
+        for _ in range(6):
+            each.step(measure=True)
+    assert copy.history == run.history
+    state, other = run.snapshot().state, copy.snapshot().state
+    assert all(torch.equal(value, other[name]) for name, value in state.items())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_equal_configs_train_to_bit_equal_histories(method):
+    config = replace(LAKE, method=method, seed=3, learning_rate=0.01)
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    first, second = replay(config, (), 12), replay(config, (), 12)
+    assert repr(first.history) == repr(second.history)
+    assert torch.equal(torch.random.get_rng_state(), before), "the global generator is left alone"
+    if method not in PLANNING:
+        other = replay(replace(config, seed=4), (), 12)
+        assert [*other.learner.visits] != [*first.learner.visits]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -19,6 +19,7 @@ from core.policy_gradient import (
     CART_RETURN,
     DQN_BATCH,
     EPSILON_DECAY,
+    EPSILON_LEAST,
     POLICY_METHODS,
     PRESETS,
     RECENT,
@@ -288,6 +289,13 @@ def test_random_pushes_left_and_right_alike_and_learns_nothing():
     assert sum(learner.returns) / 300 == pytest.approx(22, abs=3), "what random play of CartPole is known for"
 
 
+def test_the_return_is_the_mean_of_the_latest_hundred():
+    learner = trained("random", 130)
+    returns = [*learner.returns]
+    assert learner.scores()[CART_RETURN.name] == pytest.approx(sum(returns[30:]) / 100)
+    assert sum(returns[30:]) / 100 != pytest.approx(sum(returns) / 130, abs=1e-6)
+
+
 def test_greedy_return_is_of_the_likelier_push():
     assert greedy_return(lambda place: int(place[2] + 0.5 * place[3] + 0.02 * place[0] + 0.05 * place[1] > 0)) == STEPS
     assert greedy_return(lambda place: 1) < 12
@@ -338,6 +346,22 @@ def test_dqn_remembers_what_happened_and_forgets_the_oldest():
     assert learner.updates == len(seen) - DQN_BATCH + 1
 
 
+def test_an_update_of_dqn_follows_the_textbooks_loss_on_what_was_drawn_from_the_memory():
+    learner = trained("dqn", 20, hidden=8, target_every=1_000)
+    learner.frozen.flat.mul_(1.5)
+    again = pickle.loads(pickle.dumps(learner))
+    flat = again.online.flat.clone().requires_grad_()
+    learner.replay(0.01)
+    chosen = torch.randint(min(again.remembered, 10_000), (DQN_BATCH,), generator=again.generator)
+    steps, actions = again.places[chosen], again.actions[chosen]
+    w = again.online.named(flat)
+    values = (torch.tanh(steps[:, :4] @ w["weight1"] + w["bias1"]) @ w["weight2"] + w["bias2"]).gather(1, actions)
+    targets = 1 / again.config.horizon + steps[:, 8:] * again.frozen(steps[:, 4:8]).amax(1, keepdim=True)
+    again.optimizer.step(list(torch.autograd.grad(F.mse_loss(values, targets) / 2, [flat])), 0.01)
+    assert torch.allclose(learner.online.flat, again.online.flat, atol=1e-5)
+    assert not torch.allclose(learner.online.flat, flat, atol=1e-3)
+
+
 def test_the_frozen_copy_follows_when_its_time_has_come():
     learner = PolicyGradientConfig(method="dqn", target_every=50).build(generator())
     first = learner.frozen.flat.clone()
@@ -353,6 +377,10 @@ def test_exploration_fades():
     learner = trained("dqn", 3)
     assert learner.epsilon == pytest.approx(EPSILON_DECAY**3)
     assert learner.evaluate()["train"][CART_EXPLORATION.name] == learner.epsilon
+    learner.epsilon = 1.01 * EPSILON_LEAST
+    for _ in range(3):
+        learner.update(0.001)
+    assert learner.epsilon == EPSILON_LEAST, "a little exploration stays"
     learner.epsilon = 0.0
     place = (0.0, 0.1, 0.02, -0.3)
     assert {learner.choose(place) for _ in range(30)} == {learner.likelier(place)}
