@@ -25,7 +25,7 @@ from core.config import Config, Limits, SettingError, Span, check
 from core.data.points import EDGE, MULTI_CLASS, REGRESSION, Points, dealt, make_points
 from core.neuron import LEAK, activate, derivative
 from core.optimizers import OPTIMIZERS, Optimizer
-from core.training import ACCURACY, EXPLODED, LOSS, Metric, Race, Record, Scores, is_due
+from core.training import ACCURACY, EXPLODED, LOSS, Metric, Race, Record, Scores, is_due, remember
 
 OWN_CLASSES, OWN_VALUES = "own_classes", "own_values"  # the points of the config itself: classes, or values to fit
 DATA = ("circle", "xor", "gaussians", "spiral", "moons", *MULTI_CLASS, *REGRESSION, OWN_CLASSES, OWN_VALUES)
@@ -853,7 +853,7 @@ class Ensemble:
         self.share()
         for number, learner in enumerate(self.learners):
             if not self.diverged[number]:
-                self.histories[number].append(Record(self.steps, learner.evaluate()))
+                remember(self.histories[number], Record(self.steps, learner.evaluate()), learner.metrics)
 
     def share(self) -> None:
         """Tell the learners where their networks have come to; those that have diverged stay where they did."""

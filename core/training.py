@@ -30,8 +30,9 @@ def on_one_core() -> None:
 on_one_core()
 
 DENSE_STEPS = 10  # so many of the first steps are evaluated, then ever fewer …
-SPARSEST = 64  # … but never less than one step in so many
-SNAPSHOTS = 48  # kept per run; when they are full every second one goes
+SPARSEST = 64  # … but never less than one step in so many, until …
+RECORDS = 2048  # … there would be so many of these: then every second one goes, and half as many come
+SNAPSHOTS = 48  # kept per run; of more, one goes that others stand close to
 SNAPSHOT_BYTES = 1_000_000  # and never more than this in total, unless four are more
 EXPLODED = 1e8  # a loss past this will not come back
 
@@ -185,7 +186,7 @@ class Run:
 
     def evaluate(self) -> None:
         """Measure, and remember the measures and the weights."""
-        self.history.append(Record(self.steps, self.learner.evaluate()))
+        remember(self.history, Record(self.steps, self.learner.evaluate()), self.metrics)
         self.snapshots.append(self.snapshot())
         size = sum(tensor.nbytes for tensor in self.snapshots[-1].state.values())
         if len(self.snapshots) > max(4, min(SNAPSHOTS, SNAPSHOT_BYTES // max(size, 1))):
@@ -266,17 +267,47 @@ def race_of(configs: Mapping[str, Config], planned: Iterable[Intervention] = ())
     return faster or Race(configs, planned)
 
 
+def spacing(step: int, now: int) -> int:
+    """From how many steps around `step` one is measured, as a run has it that has come to the step `now`."""
+    sparsest = SPARSEST << (now // (SPARSEST * RECORDS)).bit_length()
+    return min(1 << (step // DENSE_STEPS).bit_length(), sparsest)
+
+
 def is_due(step: int) -> bool:
-    """Whether a step is evaluated: all at first, then five for each doubling, then one in SPARSEST."""
-    interval = 1
-    while interval * DENSE_STEPS <= step and interval < SPARSEST:
-        interval *= 2
-    return step % interval == 0
+    """Whether a step is evaluated: all at first, then five for each doubling, then one in SPARSEST; of a run that has
+    RECORDS of these one in twice as many, and so on."""
+    return step % spacing(step, step) == 0
+
+
+def remember(history: list[Record], record: Record, metrics: Iterable[Metric]) -> None:
+    """Add a record. Where from now on half as many are due, only those stay that would have been: a history is bounded,
+    and evenly spread. What a metric was at its best stays too."""
+    history.append(record)
+    now = record.step
+    if spacing(now, now) != spacing(now, max(now - 1, 0)):
+        kept = {now, *best_steps(history, metrics)}
+        history[:] = [each for each in history if each.step in kept or each.step % spacing(each.step, now) == 0]
+
+
+def best_steps(history: list[Record], metrics: Iterable[Metric]) -> set[int]:
+    """The steps at which the metrics were at their best: the largest of those that are neither."""
+    found = set()
+    for metric in metrics:
+        best = min if metric.better == "lower" else max
+        for part in history[-1].scores:
+            values = {each.step: each.scores.get(part, {}).get(metric.name, math.nan) for each in history}
+            finite = [step for step, value in values.items() if math.isfinite(value)]
+            if finite:
+                found.add(best(finite, key=values.__getitem__))
+    return found
 
 
 def thin(snapshots: list[Snapshot]) -> list[Snapshot]:
-    """Every second snapshot, the first and the newest included."""
-    return [*snapshots[:-1:2], snapshots[-1]]
+    """One less: neither the first nor the newest, but that whose neighbours are closest to each other. The distance is
+    that of the cube roots of their steps, so that what is kept is closer together at first, when most is learned."""
+    places = [snapshot.step ** (1 / 3) for snapshot in snapshots]
+    gone = min(range(1, len(places) - 1), key=lambda place: places[place + 1] - places[place - 1])
+    return [*snapshots[:gone], *snapshots[gone + 1 :]]
 
 
 def replay(config: Config, interventions: tuple[Intervention, ...] = (), steps: int = 0) -> Run:

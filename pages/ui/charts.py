@@ -237,7 +237,7 @@ def series_rows(series: Sequence[tuple[Run, str]], replayed: int | None = None) 
     An intervention, and the step that is replayed, is a row with its `mark` and no values.
     """
     runs = [run for run, _ in series]
-    longest = max((run.history for run in runs), key=len)
+    longest = max((run.history for run in runs), key=lambda history: (history[-1].step, len(history)))
     stride = max(1, -(-len(longest) // POINTS))
     kept = longest[::stride] if (len(longest) - 1) % stride == 0 else [*longest[::stride], longest[-1]]
     steps = [record.step for record in kept]

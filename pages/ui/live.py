@@ -388,8 +388,9 @@ class Live:
         return st.session_state.get(self._name("filming"), False)
 
     def _kept_steps(self) -> list[int]:
-        """The steps whose weights are kept, of the run that kept the most."""
-        return max(([kept.step for kept in run.snapshots] for run in self.race.runs.values()), key=len)
+        """The steps whose weights are kept, of the run that came furthest; of several that kept the most."""
+        kept = ([snapshot.step for snapshot in run.snapshots] for run in self.race.runs.values())
+        return max(kept, key=lambda steps: (steps[-1], len(steps)))
 
     def _scrubber(self) -> None:
         """Drives every picture back to an earlier step, by hand or as a film."""
@@ -408,9 +409,9 @@ class Live:
             on_change=self._replay,
             args=(key,),
             help=t(
-                f"每次运行最多保留 {SNAPSHOTS} 个时刻的权重（不超过 {SNAPSHOT_BYTES // 1000:,} kB）；运行变长时隔一个丢一个。",
-                f"Weights are kept at {SNAPSHOTS} moments of a run at most ({SNAPSHOT_BYTES // 1000:,} kB); "
-                "as it grows every second one goes.",
+                f"每次运行最多保留 {SNAPSHOTS} 个时刻的权重（不超过 {SNAPSHOT_BYTES // 1000:,} kB），开头密，后面疏。",
+                f"Weights are kept at {SNAPSHOTS} moments of a run at most ({SNAPSHOT_BYTES // 1000:,} kB), "
+                "closer together at its beginning.",
             ),
         )
         button.button(

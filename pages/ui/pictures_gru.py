@@ -450,9 +450,12 @@ def are_twins(race: Race) -> bool:
 
 def apart(race: Race) -> float:
     """The largest distance between their curves so far, training and held-out loss."""
-    pairs = zip(race.runs["gru"].history, race.runs["rnn"].history, strict=False)
+    others = {record.step: record.scores for record in race.runs["rnn"].history}
     return max(
-        abs(one.scores[part][LOSS.name] - other.scores[part][LOSS.name]) for one, other in pairs for part in one.scores
+        abs(scores[part][LOSS.name] - others[step][part][LOSS.name])
+        for step, scores in race.runs["gru"].history
+        if step in others
+        for part in scores
     )
 
 

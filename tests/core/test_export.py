@@ -344,6 +344,15 @@ def test_a_script_prints_the_history_of_the_run(tiny, tmp_path):
     assert trained(config).history != replay(config, changes[:1], STEPS).history
 
 
+def test_a_script_bounds_its_history_as_the_page_does(tiny, tmp_path, monkeypatch):
+    text = script(tiny.LineConfig(), (), 1_400)
+    assert text.count("RECORDS = 2048") == 1
+    monkeypatch.setattr("core.training.RECORDS", 16)
+    run = replay(tiny.LineConfig(), (), 1_400)
+    assert parsed(run_alone([text.replace("RECORDS = 2048", "RECORDS = 16")], tmp_path)[0]) == lines(run)
+    assert run.history[-1].step == 1_280 and not {704, 832, 960} <= {record.step for record in run.history}
+
+
 def test_only_what_the_run_reaches_is_in_it(tiny):
     text = script(tiny.LineConfig())
     wanted = {"SIZE", "LARGE", "SMALL", "noise", "largest", "COUNT", "DECAY", "LineConfig", "LineLearner", "scale"}

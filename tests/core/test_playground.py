@@ -607,6 +607,17 @@ def test_seeds_race_together_and_come_where_they_come_alone():
             assert mine == pytest.approx(other, abs=1e-4, rel=1e-3)
 
 
+def test_what_an_ensemble_remembers_is_bounded_as_alone(monkeypatch):
+    monkeypatch.setattr("core.training.RECORDS", 16)
+    configs = [PlaygroundConfig(seed=seed) for seed in (0, 3)]
+    together = Ensemble(configs)
+    together.advance(1_200)
+    for config, history in zip(configs, together.histories, strict=True):
+        steps, alone = ({each.step for each in records} for records in (history, replay(config, steps=1_200).history))
+        assert len(steps ^ alone) < 8, "what was best differs in its last digits"
+        assert not {704, 832, 960} <= steps, "1024 is past: of these only the best stay"
+
+
 @pytest.mark.parametrize(
     ("configs", "planned"),
     [

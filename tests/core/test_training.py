@@ -28,9 +28,11 @@ from core.training import (
     Intervention,
     Metric,
     Race,
+    Record,
     Run,
     Snapshot,
     is_due,
+    remember,
     replay,
     thin,
 )
@@ -446,6 +448,56 @@ def test_the_history_follows_the_schedule():
     assert [record.step for record in run.history] == [0, *(step for step in range(1, 201) if is_due(step))]
 
 
+@pytest.fixture
+def few_records(monkeypatch) -> int:
+    """Few are kept already of a short run; the step from which half as many are measured."""
+    monkeypatch.setattr("core.training.RECORDS", 32)
+    return 32 * SPARSEST
+
+
+def test_a_history_is_bounded_evenly_spread_and_keeps_what_was_best(few_records):
+    run, measured = Run(LineConfig(learning_rate=0.01)), {}
+    while run.steps < 12 * few_records:
+        run.step()
+        measured[run.history[-1].step] = run.history[-1].scores
+        assert len(run.history) <= 32 + DENSE_STEPS + DENSE_STEPS // 2 * 10 + 2
+    steps = [record.step for record in run.history]
+    assert steps == sorted(set(steps)) and steps[0] == 0 and steps[-1] == max(measured) == run.steps
+    best = {min(measured, key=lambda step: measured[step][part]["Loss"]) for part in ("train", "test")}
+    assert best <= set(steps)
+    assert all(run.history[steps.index(step)].scores == measured[step] for step in steps if step)
+    gaps = [b - a for a, b in pairwise(step for step in steps if step not in best)]
+    assert gaps[-1] == max(gaps) == 16 * SPARSEST, "it has doubled at 1, 2, 4 and 8 times so many steps"
+
+
+def test_a_bounded_history_is_the_same_however_it_comes_about(few_records):
+    run, sliced, looked_at = (Run(LineConfig()) for _ in range(3))
+    for steps in (100, few_records - 1, few_records, few_records + 1, 4_200, 6_000):
+        run.advance(FOREVER, steps)
+        while sliced.steps < steps:
+            sliced.advance(0.0, steps)
+        looked_at.advance(FOREVER, steps - 1)
+        looked_at.step(measure=True)
+        assert_equal(run, sliced)
+        assert_equal(run, replay(LineConfig(), steps=steps))
+        theirs = [record for record in looked_at.history if record.step in {each.step for each in run.history}]
+        assert repr(theirs) == repr(run.history), "what a person measures beside takes nothing away"
+
+
+def test_metrics_are_best_where_they_say_it(few_records):
+    names = {"lower": 0, "higher": 1, "neither": 2}
+    metrics = [Metric(better, better) for better in names]
+    history: list[Record] = []
+    for step in range(0, few_records + 1, SPARSEST):
+        curves = [(-1) ** sign * abs(step - (21 + 2 * at) * SPARSEST) for sign, at in ((0, 0), (1, 1), (1, 2))]
+        remember(history, Record(step, {"train": {name: float(curves[i]) for name, i in names.items()}}), metrics)
+    assert {21 * SPARSEST, 23 * SPARSEST, 25 * SPARSEST} <= {record.step for record in history}
+    assert not {19 * SPARSEST, 27 * SPARSEST} & {record.step for record in history}
+    history = [Record(0, {"train": {"lower": math.nan}}), Record(few_records // 2, {"train": {"lower": 1.0}})]
+    remember(history, Record(few_records, {"train": {"lower": math.inf}}), metrics)
+    assert [record.step for record in history] == [0, few_records // 2, few_records]
+
+
 @pytest.mark.parametrize(("inputs", "most"), [(3, SNAPSHOTS), (25_000, 10), (200_000, 4)])
 def test_snapshots_are_bounded(inputs, most):
     run = Run(LineConfig(inputs=inputs, learning_rate=0.0))
@@ -460,15 +512,19 @@ def test_snapshots_are_bounded(inputs, most):
     assert len(run.snapshots) >= most // 2
 
 
-@pytest.mark.parametrize(("before", "after"), [(range(5), [0, 2, 4]), (range(6), [0, 2, 4, 5]), (range(2), [0, 1])])
-def test_thinning_keeps_the_first_and_the_newest(before, after):
-    assert [snapshot.step for snapshot in thin([Snapshot(step, {}) for step in before])] == after
+@pytest.mark.parametrize("steps", [(0, 1, 2), (0, 5, 6, 7), (0, 64, 128, 192, 256), (0, 1, 8, 27, 30, 64)])
+def test_thinning_keeps_the_first_and_the_newest_and_takes_from_where_they_are_closest(steps):
+    kept = [snapshot.step for snapshot in thin([Snapshot(step, {}) for step in steps])]
+    assert len(kept) == len(steps) - 1 and set(kept) < set(steps)
+    assert (kept[0], kept[-1]) == (steps[0], steps[-1])
+    assert 30 not in kept and 192 not in kept
 
 
-def test_snapshots_spread_over_the_whole_run():
-    run = trained(LineConfig(), 2_000)
-    steps = [snapshot.step for snapshot in run.snapshots]
-    assert max(b - a for a, b in pairwise(steps)) < 500
+def test_snapshots_spread_over_the_whole_run_and_show_its_beginning():
+    for count in (2_000, 20_000):
+        steps = [snapshot.step for snapshot in trained(LineConfig(), count).snapshots]
+        assert max(b - a for a, b in pairwise(steps)) < 0.15 * count
+        assert sum(step <= 20 for step in steps) >= 3 and sum(step <= 1_000 for step in steps) >= 12
 
 
 # Races

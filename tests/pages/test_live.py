@@ -114,6 +114,16 @@ def test_curve_rows_are_the_history_and_stay_small():
     assert rows["step"][rows.num_rows - 2].as_py() == run.history[-1].step
 
 
+def test_curves_reach_as_far_as_the_run_that_came_furthest():
+    """One that diverged may have more records: those of a long run are thinned."""
+    race = Race({"diverged": ConvolutionConfig(size=4), "goes on": ConvolutionConfig(size=4, seed=1)})
+    first, second = race.runs.values()
+    first.history = [first.history[0]._replace(step=step) for step in range(100)]
+    second.history = [second.history[0]._replace(step=step) for step in range(0, 200, 4)]
+    rows = charts.curve_rows(race, race.metrics[0]).to_pydict()
+    assert rows["step"][-1] == 196 and rows["test1"][-1] is not None
+
+
 def test_the_specification_is_built_once():
     words = charts.Words("step", "training data", "held-out data")
     first = charts.curve_spec("Loss", "", False, ("run",), words)
