@@ -104,9 +104,11 @@ def notebook(
 
 
 def weights(run: Run) -> bytes:
-    """The model's state dict as a file for `torch.load(…, weights_only=True)`."""
-    file = io.BytesIO()
-    torch.save(run.snapshot().state, file)  # of copies: with a view torch.save would write all that it is a view of
+    """The model's state dict as a file for `torch.load(…, weights_only=True)`, without what is only remembered for
+    the pictures."""
+    file, memories = io.BytesIO(), getattr(run.learner, "memories", ())
+    state = run.snapshot().state  # of copies: with a view torch.save would write all that it is a view of
+    torch.save({name: value for name, value in state.items() if name not in memories}, file)
     return file.getvalue()
 
 

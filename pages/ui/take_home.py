@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import streamlit as st
 
 from core.training import Race
 from pages.ui.text import language, t, term
+from pages.ui.turns import TURNS
 
 STEPS = 200  # of a script for a run that has not begun
 
@@ -77,13 +79,20 @@ def notebook(race: Race, words: str) -> bytes:
 def curve(race: Race) -> bytes:
     from core.export import curve_csv
 
-    return curve_csv(race.runs).encode("utf-8-sig")  # the mark lets spreadsheets read Chinese
+    with between_steps():
+        return curve_csv(race.runs).encode("utf-8-sig")  # the mark lets spreadsheets read Chinese
 
 
 def weights(race: Race, name: str) -> bytes:
     from core.export import weights
 
-    return weights(race.runs[name])
+    with between_steps():
+        return weights(race.runs[name])
+
+
+def between_steps() -> AbstractContextManager[None]:
+    """A download is made in a thread of its own. While this lasts no run trains: of all weights the step is the same."""
+    return TURNS.slice(alive=lambda: None)
 
 
 def made_of(race: Race) -> tuple:

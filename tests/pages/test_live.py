@@ -15,9 +15,9 @@ from streamlit.testing.v1 import AppTest
 from core.config import Config, Span
 from core.convolution import ConvolutionConfig
 from core.training import ACCURACY, LOSS, Metric, Race
-from pages.ui import charts, live, pins, readings
+from pages.ui import charts, live, pins, readings, take_home
 from pages.ui.address import decode, encode, fits
-from pages.ui.turns import Turns
+from pages.ui.turns import TURNS, Turns
 
 
 def test_turns_are_fair_and_exclusive():
@@ -40,6 +40,23 @@ def test_turns_are_fair_and_exclusive():
     assert len(order) == 15
     for start in range(3, 12, 3):  # once all three wait, nobody is served twice before the others
         assert set(order[start : start + 3]) == set("abc")
+
+
+@pytest.mark.parametrize("make", [take_home.curve, lambda race: take_home.weights(race, "run")])
+def test_a_download_waits_until_the_slice_is_over(make):
+    race, files = Race({"run": ConvolutionConfig(size=4)}), []
+    weight = next(iter(race.leader.learner.state().values()))
+    thread = threading.Thread(target=lambda: files.append(make(race)))
+    with TURNS.slice(alive=lambda: None):
+        weight[:1] = 7.0  # amidst a step
+        thread.start()
+        thread.join(0.3)
+        assert not files
+        weight[:] = 7.0
+        race.step()
+    thread.join(10)
+    assert len(files) == 1
+    assert files[0] == make(race), "as the slice has left it"
 
 
 def test_drawing_goes_first_but_does_not_starve_training():
