@@ -267,11 +267,11 @@ def draw_lstm(figure: Figure) -> None:
     box(figure, 192, 152, "c̃", wide=34)
     wire(figure, 250, 52, 250, 84)
     dot(figure, 250, 95, "×")
-    figure.text("tanh", 256, 75, size=12, ink="muted")
+    figure.text("tanh", 257, 76, ink="muted")
     gate(figure, 250, 152, "o", up_to=106)
     wire(figure, 261, 95, 292, 95)
     label(figure, 306, 95, "h")
-    figure.text("f, i, o, c̃ ← h₋, x", 0, 184, size=13, ink="muted")
+    figure.text("f, i, o, c̃ ← h₋, x", 0, 184, ink="muted")
 
 
 def draw_gru(figure: Figure) -> None:
@@ -284,7 +284,7 @@ def draw_gru(figure: Figure) -> None:
     dot(figure, 215, 52, "+")
     gate(figure, 115, 100, "z", up_to=63)
     wire(figure, 132, 100, 204, 100)
-    figure.text("1 − z", 168, 94, size=13, anchor="middle", ink="muted")
+    figure.text("1 − z", 168, 93, size=15, anchor="middle", ink="muted")
     wire(figure, 215, 89, 215, 63)
     dot(figure, 215, 100, "×")
     wire(figure, 215, 139, 215, 111)
@@ -297,7 +297,7 @@ def draw_gru(figure: Figure) -> None:
     wire(figure, 115, 172, 115, 164)
     wire(figure, 270, 152, 233, 152)
     label(figure, 282, 152, "x")
-    figure.text("z, r ← h₋, x", 150, 184, size=13, ink="muted")
+    figure.text("z, r ← h₋, x", 150, 184, ink="muted")
 
 
 def wire(figure: Figure, x1: float, y1: float, x2: float, y2: float, state: bool = False) -> None:

@@ -404,7 +404,7 @@ function layOut(root, views) {
   const perRow = Math.max(1, Math.floor((space + GAP) / (widest + GAP)));
   const alike = views.length > 1 && views.every((view) => view.figure.w === widest); // such figures fill their rows
   const wrapped = alike ? (space - GAP * (perRow - 1)) / (perRow * widest) : Math.min(1, space / widest);
-  const fitting = inOneRow < Math.max(SQUEEZED, least) ? wrapped : inOneRow < 1 ? Math.max(inOneRow, inRows(space, views)) : inOneRow;
+  const fitting = inOneRow < Math.max(SQUEEZED, least) ? wrapped : inOneRow < 1 && !alike ? Math.max(inOneRow, inRows(space, views)) : inOneRow;
   const scale = Math.min(LARGEST, Math.max(SMALLEST, least, fitting));
   for (const view of views) {
     const width = Math.floor(view.figure.w * scale * 100) / 100;
