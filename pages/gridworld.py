@@ -24,6 +24,7 @@ from core.gridworld import (
 from pages.ui import challenges, lesson, predict, scene
 from pages.ui import pictures_gridworld as pictures
 from pages.ui import questions_gridworld as asked
+from pages.ui.charts import readable
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t, term
@@ -238,7 +239,7 @@ with st.expander(t("SARSA 与 Q 学习：许多次运行的平均", "SARSA again
         if found is None:
             st.button(t(f"训练 2×{pictures.RUNS} 次（几秒）", f"Train 2×{pictures.RUNS} runs (some seconds)"), key="gridworld_measure", icon=":material/timer:", on_click=measure_contrast, args=(pictures.comparable(config),))  # fmt: skip
         else:
-            st.altair_chart(pictures.contrast_chart(found), alt=t("两种方法每回合的回报", "Returns per episode of both methods"), key="gridworld_contrast_chart")  # fmt: skip
+            st.altair_chart(readable(pictures.contrast_chart(found)), alt=t("两种方法每回合的回报", "Returns per episode of both methods"), key="gridworld_contrast_chart")  # fmt: skip
         st.caption(t("就在上面的世界里，用上面的 ε、γ 和学习率，边探索边算。在悬崖上：Q 学习的贪心路更短，SARSA 挣得更多。", "In the world above, with its ε, γ and learning rate, exploration included. On the cliff Q-learning has the shorter greedy way, and SARSA earns more."))  # fmt: skip
 
 predict.ask(controls, asked.questions())

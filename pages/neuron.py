@@ -11,6 +11,7 @@ from core.training import ACCURACY, Run
 from pages.ui import challenges, lesson, predict
 from pages.ui import pictures_neuron as pictures
 from pages.ui import questions_neuron as asked
+from pages.ui.charts import readable
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t
@@ -152,7 +153,7 @@ for place, of, title in (
     (difference, "difference", t("两个隐藏神经元的最大差别", "Largest difference of the two neurons")),
     (loss, "loss", t("损失", "Loss")),
 ):
-    place.altair_chart(pictures.twins_chart(zero, drawn, of, title), alt=title, key=f"neuron_twins_{of}")
+    place.altair_chart(readable(pictures.twins_chart(zero, drawn, of, title)), alt=title, key=f"neuron_twins_{of}")
 st.markdown(t(f"从 0 开始，两个隐藏神经元每一步得到同样的梯度：{TWINS_STEPS} 步后差别仍是 {float(zero.difference[-1]):g}，等于只有一个。一个 sigmoid 神经元没有这种对称，从 0 开始也无妨。", f"From zero both hidden neurons get the same gradient at every step: after {TWINS_STEPS} steps they still differ by {float(zero.difference[-1]):g}, and are one neuron in effect. A single sigmoid neuron has no such symmetry, so zero does no harm."))  # fmt: skip
 
 predict.ask(controls, asked.questions())

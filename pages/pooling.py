@@ -18,6 +18,7 @@ from core.pooling import (
 from pages.ui import challenges, lesson, predict, scene
 from pages.ui import pictures_pooling as pictures
 from pages.ui import questions_pooling as asked
+from pages.ui.charts import readable
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t
@@ -153,14 +154,16 @@ st.markdown(t(f"数字右移 {right}、下移 {down} 像素（上面的滑块）
 layer, networks = st.columns(2, gap="large")
 snapshots = {kind: live.snapshot(kind) for kind in POOLINGS}
 layer.altair_chart(
-    pictures.layer_chart(pictures.layer_changes(still, config, down), right),
+    readable(pictures.layer_chart(pictures.layer_changes(still, config, down), right)),
     alt=t("一层池化的相对变化，随右移的像素数", "Relative change of one pooling layer against pixels moved right"),
     key="pooling_layer_chart",
 )
 networks.altair_chart(
-    pictures.network_chart(
-        pictures.network_changes(live.race.configs, snapshots, pictures.picture_of(digit, "digit"), right, down),
-        snapshots["max"].step,
+    readable(
+        pictures.network_chart(
+            pictures.network_changes(live.race.configs, snapshots, pictures.picture_of(digit, "digit"), right, down),
+            snapshots["max"].step,
+        )
     ),
     alt=t("三个网络从输入到得分逐级的相对变化", "Relative change of the three networks from stage to stage"),
     key="pooling_network_chart",

@@ -17,6 +17,7 @@ from core.self_attention import (
 from pages.ui import challenges, lesson, predict, scene, turns
 from pages.ui import pictures_self_attention as pictures
 from pages.ui import questions_self_attention as asked
+from pages.ui.charts import readable
 from pages.ui.controls import WIDE_ROOM
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
@@ -171,13 +172,13 @@ elif closer == "shuffle":
     )  # fmt: skip
 else:
     left, right = st.columns(2, gap="medium")
-    left.altair_chart(pictures.cost_chart(config), alt=t("乘法次数随序列长度：自注意力按平方增长", "Multiplications against length: self-attention grows with the square"))  # fmt: skip
+    left.altair_chart(readable(pictures.cost_chart(config)), alt=t("乘法次数随序列长度：自注意力按平方增长", "Multiplications against length: self-attention grows with the square"))  # fmt: skip
     measured = st.session_state.get("self_attention_cost", {}).get((config.width, config.heads))
     if measured is None:
         right.caption(t("这里的时间要测。", "Times are measured here, on this server."))
         right.button(t("测一测", "Measure"), key="self_attention_measure", icon=":material/timer:", on_click=measure, args=(config,))  # fmt: skip
     else:
-        right.altair_chart(pictures.cost_chart(config, measured), alt=t("实测时间随序列长度", "Measured time against length"))  # fmt: skip
+        right.altair_chart(readable(pictures.cost_chart(config, measured)), alt=t("实测时间随序列长度", "Measured time against length"))  # fmt: skip
     st.markdown(pictures.layer_table(config))
     st.caption(t("循环层的参数与自注意力最接近。短序列上循环层的乘法少，但要一步接一步地做。", "The recurrent layer that is nearest in parameters. On short sequences it multiplies less, but one step after the other."))  # fmt: skip
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from core.training import Metric, Race, Record, Run
+from pages.ui import share
 from pages.ui.address import encode
 from pages.ui.palette import MUTED, SERIES, TEST, TRAIN
 from pages.ui.text import t, term
@@ -20,6 +21,7 @@ from pages.ui.text import t, term
 POINTS = 160  # per line: enough for the eye, little for the wire
 HEIGHT = 290
 PRESENTED_HEIGHT = 360  # beside larger type
+WORDS, PRESENTED_WORDS = (15, 16, 16), (19, 20, 21)  # CSS pixels: of numbers along an axis, of its name, of the title
 SECOND_KEY = 90  # the height of a second key: of the runs, and of their data
 STACKED = {"top": {"direction": "vertical", "anchor": "start"}}  # two keys side by side would be cut off
 SIGNS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")  # a run each
@@ -137,7 +139,10 @@ def curve_spec(
             x="step:Q", tooltip=[alt.Tooltip("step:Q", title=words.step, format="d"), alt.Tooltip("mark:N", title=" ")]
         )
     )
-    heading = alt.TitleParams(title, anchor="start", fontSize=16, fontWeight=600, offset=4)
+    presented = height > HEIGHT
+    heading = alt.TitleParams(
+        title, anchor="start", fontSize=(PRESENTED_WORDS if presented else WORDS)[2], fontWeight=600, offset=4
+    )
     height += (SECOND_KEY if several else 0) + KEY_ROW * (rows_of_key - 1)
     layers = [lines, touch, rules]
     if goal is not None:
@@ -152,7 +157,8 @@ def curve_spec(
         chart = alt.layer(*layers, *pinned_layers(pinned, len(runs), x, y, tooltip[:2], logarithmic))
         chart = chart.resolve_scale(color="independent", strokeDash="independent", shape="independent")
     spec = chart.properties(height=height, title=heading).to_dict()
-    spec.setdefault("config", {})["legend"] = {"layout": STACKED}
+    config = sized(presented)
+    spec["config"] = spec.get("config", {}) | config | {"legend": config["legend"] | {"layout": STACKED}}
     spec.pop("datasets", None)
     for part in (spec, *spec["layer"]):
         if part.get("data") != {"name": PINNED}:
@@ -162,6 +168,19 @@ def curve_spec(
     if pinned:
         spec["data"] = {"name": ROWS}
     return spec
+
+
+def sized(presented: bool) -> dict[str, dict[str, int]]:
+    """Vega-Lite's configuration for words that the last row can read; their colour is the page's (see `frame`)."""
+    numbers, name, _ = PRESENTED_WORDS if presented else WORDS
+    near = {"labelPadding": 8, "titlePadding": 8}  # more of the height for the curves
+    return {"axis": {"labelFontSize": numbers, "titleFontSize": name} | near, "legend": {"labelFontSize": name}}
+
+
+def readable(chart: alt.Chart | alt.LayerChart) -> alt.Chart | alt.LayerChart:
+    """A chart of Altair with such words."""
+    config = sized(share.presenting())
+    return chart.configure_axis(**config["axis"]).configure_legend(**config["legend"])
 
 
 def run_signs(points: alt.Chart, runs: list[str], x: alt.X, y: alt.Y, colours: alt.Scale, key: alt.Legend) -> alt.Chart:

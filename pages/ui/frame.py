@@ -34,6 +34,8 @@ STYLE = """
   font-variant-numeric: tabular-nums;}
 [data-testid="stMarkdownContainer"] > table td:first-child {min-width: 8.5rem;}
 [data-testid="stMarkdownContainer"] > table th {white-space: nowrap;}
+[data-testid="stVegaLiteChart"] svg :is(.role-axis-label, .role-axis-title, .role-legend-label, .role-legend-title) text
+  {fill: currentColor; fill-opacity: .85;}
 [data-testid="stCaptionContainer"] {font-size: .9rem; opacity: .78;}
 [data-testid="stSliderThumbValue"], button[data-selected="true"],
 button[kind="tertiary"]:is(:hover, :active, [aria-expanded="true"]) {color: light-dark(#0b63ad, #7db8ec) !important;}

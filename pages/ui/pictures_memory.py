@@ -16,7 +16,7 @@ from torch import Tensor
 from core.data.sequences import memoryless_loss, task_of
 from core.memory import CellConfig, MemoryConfig, Outcome, Place, Trial, knowledge, metric_of, places
 from core.training import Snapshot
-from pages.ui.charts import SIGNS, number
+from pages.ui.charts import PRESENTED_WORDS, SIGNS, WORDS, number, sized
 from pages.ui.palette import MUTED, SERIES
 from pages.ui.scene import Figure, Scene
 from pages.ui.text import t, term
@@ -66,7 +66,7 @@ def _race_spec(names: tuple[str, ...], delays: tuple[int, ...], metric: str, wor
     y = alt.Y("mean:Q", title=None, scale=scale, axis=alt.Axis(format="%" if shares else "~g", tickCount=5))
     colours = alt.Scale(domain=list(names), range=list(SERIES[: len(names)]))
     signs = alt.Scale(domain=list(names), range=list(SIGNS[: len(names)]))
-    legend = alt.Legend(title=None, orient="top", symbolSize=150, symbolOpacity=1, labelFontSize=15)
+    legend = alt.Legend(title=None, orient="top", symbolSize=150, symbolOpacity=1)
     color = alt.Color("cell:N", scale=colours, legend=legend)
     shape = alt.Shape("cell:N", scale=signs, legend=legend)
     # Cells that score alike lie on one another: the first ones are drawn larger, and all can be seen.
@@ -92,8 +92,12 @@ def _race_spec(names: tuple[str, ...], delays: tuple[int, ...], metric: str, wor
         found.mark_point(filled=True, opacity=1).encode(x=x, y=y, color=color, shape=shape, size=alt.Size("cell:N", scale=sizes, legend=None)),
         found.mark_circle(size=400, opacity=0).encode(x=x, y=y, tooltip=tooltip),
     )  # fmt: skip
-    heading = alt.TitleParams(title, anchor="start", fontSize=16, fontWeight=600, offset=4)
+    presented = height > HEIGHT
+    heading = alt.TitleParams(
+        title, anchor="start", fontSize=(PRESENTED_WORDS if presented else WORDS)[2], fontWeight=600, offset=4
+    )
     spec = chart.properties(height=height, title=heading).to_dict()
+    spec["config"] = spec.get("config", {}) | sized(presented)
     spec.pop("datasets", None)
     for part in (spec, *spec["layer"]):
         part.pop("data", None)

@@ -509,7 +509,7 @@ def draw_line(line: Line, guess: tuple[float, ...], measured: Mapping[float, flo
         found = {x: value for x in line.at if (value := value_at(measured, x)) is not None}
         alt_text += t("；测得的曲线：", "; the measured one: ") + points_in_words(line, found)
     names = (t("你的预测", "Your guess"), t("测得", "Measured"))
-    st.altair_chart(line_chart(line, guess, measured or {}, names), alt=alt_text)
+    st.altair_chart(charts.readable(line_chart(line, guess, measured or {}, names)), alt=alt_text)
 
 
 def points_in_words(line: Line, points: Mapping[float, float]) -> str:

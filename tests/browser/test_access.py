@@ -142,6 +142,31 @@ def test_the_document_says_its_language(port, visit, locale, tag):
     page.wait_for_function(f"document.documentElement.lang === '{tag}'")
 
 
+WORDS_OF_CHARTS = """() => [...document.querySelectorAll("[data-testid=stVegaLiteChart] svg text")].flatMap((node) => {
+  const look = getComputedStyle(node), role = node.closest("[class*=role-]")?.getAttribute("class").match(/role-(\\S+)/)[1];
+  const ground = getComputedStyle(document.querySelector("[data-testid=stApp]")).backgroundColor;
+  return [[role, look.fill, parseFloat(look.fillOpacity), parseFloat(look.fontSize), ground]];
+})"""
+
+
+@pytest.mark.parametrize("path", ["/memory?lang=zh", "/pooling?lang=en", "/gru?lang=en&present=1"])
+def test_words_of_charts_are_readable_in_both_themes(port, visit, path):
+    page = visit(port, path)
+    page.wait_for_selector("[data-testid=stVegaLiteChart] svg .role-axis-title text")
+    page.wait_for_timeout(1500)
+    charts = page.locator("[data-testid=stVegaLiteChart] svg").all()
+    for chart in charts:
+        chart.evaluate("node => { node.__seen = true; }")
+    for theme in in_both_themes(page):
+        words = page.evaluate(WORDS_OF_CHARTS)
+        assert {"axis-label", "axis-title", "legend-label", "title-text"} <= {role for role, *_ in words}
+        for role, fill, opacity, size, ground in words:
+            ink, behind = ([float(part) for part in re.findall(r"[\d.]+", colour)[:3]] for colour in (fill, ground))
+            seen = [opacity * a + (1 - opacity) * b for a, b in zip(ink, behind, strict=True)]
+            assert contrast(seen, behind) >= WORDS, (theme, role, fill)
+            assert size >= (19 if "present" in path else 15), (role, size)
+
+
 # ---- contrast ------------------------------------------------------------------------------------------------------
 
 LINES, WORDS = 3.0, 4.5  # WCAG 2.2, 1.4.11 and 1.4.3
