@@ -88,7 +88,7 @@ class Layout(NamedTuple):
     @property
     def text(self) -> str:
         """The map in its shortest spelling, which an address can carry as it is."""
-        words = [letter + ("" if reward is None else f"{reward:g}") for letter, reward in self.cells]
+        words = [letter + ("" if reward is None else spelled(reward)) for letter, reward in self.cells]
         return "~".join("".join(words[at : at + self.columns]) for at in range(0, len(words), self.columns))
 
     def at(self, letter: str) -> list[int]:
@@ -100,6 +100,11 @@ class Layout(NamedTuple):
         """Where an episode begins, each as often: the starts, or without one every cell that one can stand on."""
         standing = (FREE, *SOURCES, *TARGETS)
         return self.at(START) or [state for state, cell in enumerate(self.cells) if cell.letter in standing]
+
+
+def spelled(reward: float) -> str:
+    """A reward as a map has it: to a millionth, and never as 1e-05."""
+    return f"{round(reward, 6) + 0.0:.6f}".rstrip("0").rstrip(".")  # + 0.0: without a minus before nothing
 
 
 @lru_cache(maxsize=512)

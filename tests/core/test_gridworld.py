@@ -313,6 +313,16 @@ def test_cells_mean_what_they_say():
     assert [(o.probability, o.state) for o in slipping] == [(0.1, 0), (0.8, 1), (0.1, 2)]
 
 
+@pytest.mark.parametrize(
+    ("reward", "word"),
+    [(1e-5, "0.00001"), (-2.5e-5, "-0.000025"), (123.4567, "123.4567"), (10.0, "10"), (-1e-9, "0"), (-1000.0, "-1000")],
+)
+def test_any_reward_can_be_painted_and_read_back(reward, word):
+    text = painted("S_~_G", 1, "H", reward)
+    assert text == f"SH{word}~_G" and read_map(text).text == text
+    assert read_map(text).cells[1].reward == pytest.approx(reward, abs=5e-7)
+
+
 def test_painting_keeps_a_map_whole():
     text = linked("S__~__G", 1, 3, 5.0)
     assert text == "SA5_~a_G"
