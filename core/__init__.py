@@ -1,4 +1,4 @@
-"""The models and their training: PyTorch and the standard library, no screen.
+"""The models and their training: PyTorch, NumPy where calls are many and small, no screen.
 
 Shapes are written with these letters: B batch, T time, C channels, H×W image, D features, K heads.
 A hidden size is written out (`hidden`), because H is height.

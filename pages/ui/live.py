@@ -504,6 +504,8 @@ class Live:
         if curves.due():
             with curves.spent():
                 self._draw_curves(frame)
+        else:
+            frame.count()
         if pictures.due():
             with pictures.spent():
                 self._draw_pictures()

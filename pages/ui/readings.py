@@ -35,17 +35,20 @@ class Frame:
         if "numbers" not in self.places:
             self.places["numbers"] = st.container(horizontal=True, key=self.live._name("numbers"))
             self.places["charts"] = None
-        row = self.places["numbers"]
-        self._metric(row, "Step", str(race.steps), None)
-        rate = st.session_state.get(self.live._name("rate"))
-        self._metric(row, "Steps/s", "–" if rate is None else f"{rate:,.0f}", None)
+        self.count()
         for metric in metrics:
-            self._metric(row, metric.name, *self._scores(metric))
+            self._metric(self.places["numbers"], metric.name, *self._scores(metric))
         self._put("progress", st.progress, min(1.0, race.steps / self.live.limit))
         if self.places["charts"] is None:
             self.places["charts"] = st.columns(len(metrics))
         for column, metric in zip(self.places["charts"], metrics, strict=True):
             self._chart(column, metric)
+
+    def count(self) -> None:
+        """The number of steps, which costs so little that it moves after every slice."""
+        row, rate = self.places["numbers"], st.session_state.get(self.live._name("rate"))
+        self._metric(row, "Step", str(self.live.race.steps), None)
+        self._metric(row, "Steps/s", "–" if rate is None else f"{rate:,.0f}", None)
 
     def _put(self, name: str, element: Callable, value: Any) -> None:
         if self.texts.get(name) == value:

@@ -296,6 +296,21 @@ def test_work_beside_plays_and_pauses_with_the_panel(monkeypatch):
     assert app.session_state["cnn_race"].steps == 60, "where nothing is left beside, Play goes on past the limit"
 
 
+def test_the_number_of_steps_moves_after_every_slice(monkeypatch):
+    """Even where a class trains and curves wait for their turn."""
+    told = []
+    monkeypatch.setattr(live.st, "fragment", at_once)
+    monkeypatch.setattr(live.Allowance, "due", lambda self: False)
+    monkeypatch.setattr(live.TURNS.__class__, "length", 0.0)
+    count = live.Frame.count
+    monkeypatch.setattr(live.Frame, "count", lambda frame: (told.append(frame.live.race.steps), count(frame)))
+    app = AppTest.from_function(page_with_work_beside, default_timeout=60).run()
+    app.session_state["elsewhere"].looks = 0
+    app.button(key="cnn_play").click().run()
+    assert not app.exception
+    assert set(range(1, 31)) <= set(told), "a slice of no length is one step"
+
+
 def test_pins_keep_no_groups():
     kept = pins.line_of("run", [Race({"run": GroupedConfig()}).leader])
     assert list(kept.points) == list(kept.scores) == ["Loss"]
