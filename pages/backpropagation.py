@@ -30,6 +30,10 @@ def go(visit: int) -> None:
     controls.put(visit=visit)
 
 
+def choose(weight: str) -> None:
+    controls.put(weight=weight)
+
+
 def show_update() -> None:
     controls.put(update=not controls.value("update"))
 
@@ -42,7 +46,7 @@ controls.view("update", False)
 lesson.presets(
     controls,
     {
-        "mazur": Preset("Mazur", PRESETS["mazur"], t("他文章里的数字，偏置不动：损失 0.2984，一步后 0.2910，100 步后 0.0200，1,000 步后 0.0011。", "His published numbers, biases fixed: loss 0.2984, after one step 0.2910, after 100 0.0200, after 1,000 0.0011.")),
+        "mazur": Preset("Mazur", PRESETS["mazur"], t("Mazur 文章里的数字，偏置不动：损失 0.2984，一步后 0.2910，100 步后 0.0200，1,000 步后 0.0011。", "His published numbers, biases fixed: loss 0.2984, after one step 0.2910, after 100 0.0200, after 1,000 0.0011.")),
         "mazur_biases": Preset(t("Mazur，偏置也学", "Mazur, biases too"), PRESETS["mazur_biases"], t("梯度最大的正是偏置 b₂（0.1004）：让它也学，一步后损失就到 0.2858。", "The largest gradient is that of a bias, b₂ (0.1004): let it learn too and one step reaches 0.2858.")),
         "xor": Preset(t("异或", "XOR"), PRESETS["xor"], t("2-2-1，tanh，随机初始权重：种子 0 在 300 步后损失 0.0071，四行全对。", "2-2-1, tanh, random start: with seed 0 the loss is 0.0071 after 300 steps, all four lines right.")),
         "relu": Preset("ReLU", PRESETS["relu"], t("种子 0：100 步后四行全对。", "Seed 0: all four lines right after 100 steps.")),
@@ -71,12 +75,14 @@ with st.expander(t("样本与初始范围", "Sample and start"), icon=":material
     with left:
         controls.slider("spread", t("随机权重的范围 ±", "Random weights within ±"), help=t("只用于随机初始权重。", "Of a random start only."))  # fmt: skip
         controls.toggle("train_biases", t("偏置也学", "Biases learn too"))
-    with middle:
-        controls.slider("x1", "x₁")
-        controls.slider("x2", "x₂")
-    with right:
-        controls.slider("target_1", t("目标 o₁", "Target o₁"))
-        controls.slider("target_2", t("目标 o₂", "Target o₂"), help=t("只用于 2-2-2。", "Of the 2-2-2 only."))
+    if controls.value("data") == "sample":
+        with middle:
+            controls.slider("x1", "x₁")
+            controls.slider("x2", "x₂")
+        with right:
+            controls.slider("target_1", t("目标 o₁", "Target o₁"))
+            if controls.value("network") == "2-2-2":
+                controls.slider("target_2", t("目标 o₂", "Target o₂"))
 config = controls.config()
 parameters = parameter_names(outputs_of(config))
 if controls.value("weight") not in parameters:
@@ -117,14 +123,14 @@ with stage:
     with st.container(height=135, border=False, gap="xsmall"):
         for formula in pictures.move_formula(config, network, found, gone):
             st.markdown(rf"$\displaystyle {formula}$")
-    live.picture(partial(pictures.graph, visit=gone.moves, line=line, weight=weight))
+    live.picture(partial(pictures.graph, visit=gone.moves, line=line, weight=weight), on_click=choose)
     st.caption(
-        t("粗体是值，彩色是总误差 E 对它的梯度：蓝负、橙正。边越粗，传回的梯度越大。", "Bold: the value. Coloured: the gradient of E with respect to it, blue negative, orange positive. The thicker an edge, the more it passes back.")
+        t("粗体是值，彩色是总误差 E 对它的梯度：蓝负、橙正。边越粗，传回的梯度越大。点一个 w 或 b，下面就证明它的梯度。", "Bold: the value. Coloured: the gradient of E with respect to it, blue negative, orange positive. The thicker an edge, the more it passes back. Click a w or b: its gradient is proved below.")
     )  # fmt: skip
 
 lesson.heading("三种算法，同一个梯度", "Three ways, one gradient")
-choose, edit = st.columns(2, gap="medium")
-with choose:
+which, edit = st.columns(2, gap="medium")
+with which:
     controls.choice("weight", t("哪个参数", "Which parameter"), {name: name for name in parameters})
 with edit:
     value = network.parameters[weight].item()

@@ -107,7 +107,7 @@ with formula, st.container(horizontal=True, gap="medium", vertical_alignment="ce
         rf"=\begin{{pmatrix}}{config.start_x - rate * g1:.3g}\\{config.start_y - rate * g2:.3g}\end{{pmatrix}}",
         width="content",
     )
-    st.caption(t(f"第一步，从高度 {height(config, start).item():.3g} 起", f"SGD's first step, from height {height(config, start).item():.3g}"), width="content")  # fmt: skip
+    st.caption(t(f"梯度下降的第一步，从高度 {height(config, start).item():.3g} 起", f"SGD's first step, from height {height(config, start).item():.3g}"), width="content")  # fmt: skip
 with map_place:
     live.picture_all(partial(pictures.descent, focus=method), on_click=choose_start)
     st.caption(t("**点图上任意一处，就从那里出发。** 暗处低，光从左上来；× 是极小点，○ 是起点。全速一眨眼就到：速度调到 10/秒 看得清。", "**Click anywhere on the map to start there.** Dark is low, the light comes from the upper left; × marks a minimum, ○ the start. At full speed it is over in a blink: 10/s shows how."))  # fmt: skip
@@ -128,14 +128,14 @@ bounds = {
     "momentum": r"\frac{2(1+\beta)}{\lambda_{\max}}",
     "nesterov": r"\frac{2(1+\beta)}{(1+2\beta)\,\lambda_{\max}}",
 }
-rows = [t("| 方法 | 界限 | 现在 |", "| Method | Limit | Now |"), "|:--|:--|:--|"]
+rows = [t("| 方法 | 界限 | 现在的 η |", "| Method | Limit | η now |"), "|:--|:--|:--|"]
 for name in METHODS:
     limit = rate_limit(name, steepest, config.momentum)
     if limit is None:
-        known, state = t("不知道", "not known"), t("可能发抖", "may tremble")
+        known, state = t("没有公式", "no formula"), t("可能发抖", "may tremble")
     else:
         known = f"${bounds[name]}$ = **{limit:.3g}**"
-        state = t(f":red[:material/error: 超过了，{rate / limit:.3g} 倍]", f":red[:material/error: exceeded, {rate / limit:.3g} times]") if rate > limit else t(f"界限的 {rate / limit:.0%}", f"at {rate / limit:.0%} of it")  # fmt: skip
+        state = t(f":red[:material/error: {rate / limit:.0%}，超过了]", f":red[:material/error: {rate / limit:.0%}, exceeded]") if rate > limit else f"{rate / limit:.0%}"  # fmt: skip
     rows.append(f"| {term(name)} | {known} | {state} |")
 st.markdown("\n".join(rows))
 with st.expander(t("每种方法怎样走一步", "How each method takes a step"), icon=":material/functions:"):

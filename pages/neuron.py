@@ -14,7 +14,7 @@ from pages.ui import questions_neuron as asked
 from pages.ui.charts import readable
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
-from pages.ui.text import t
+from pages.ui.text import t, term
 
 REACH = Span(-6.0, 6.0, 0.1)  # of the input that is looked at
 TWINS_STEPS, ALONE_STEPS = 500, 100
@@ -119,7 +119,7 @@ with side:
         controls.choice("rule", t("学习规则", "Learning rule"), {"gradient": t("梯度", "Gradient"), "perceptron": t("感知器", "Perceptron")})  # fmt: skip
     controls.toggle("held_out", t("显示测试点", "Show held-out points"))
     with st.expander(t("更多设置", "More settings"), key="neuron_more"):
-        controls.choice("optimizer", t("优化器", "Optimizer"), {name: name for name in OPTIMIZERS})
+        controls.choice("optimizer", t("优化器", "Optimizer"), {name: term(name) for name in OPTIMIZERS})
         controls.slider("batch_size", t("批大小", "Batch size"), help=t("每步用几个点；100 是全部。", "Points per update; 100 are all."))  # fmt: skip
     with st.expander(t("动手改现在的权重", "Edit the current weights by hand"), key="neuron_by_hand"):
         names = {f"weight_{number}": f"$w_{number}$" for number in range(1, inputs + 1)} | {"bias": "$b$"}

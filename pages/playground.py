@@ -148,7 +148,7 @@ live.picture(partial(pictures.playground, **looks), on_click=clicked)
 which, value, test, decided = st.columns([5, 3, 3, 3], vertical_alignment="bottom", gap="medium")
 with which:
     controls.limits["chosen"] = tuple(places)
-    controls.choice("chosen", t("改哪个权重（或点图上的边、神经元）", "Weight to edit (or click an edge, a neuron)"), {name: pictures.place_words(config, name) for name in places})  # fmt: skip
+    controls.choice("chosen", t("改哪个权重或偏置", "Weight or bias to edit"), {name: pictures.place_words(config, name) for name in places})  # fmt: skip
 with value:
     live.hand(chosen, pictures.value_of(now.state, chosen), WEIGHT, t("现在的值（可改）", "Its value now (edit it)"))
 with test:
@@ -181,10 +181,10 @@ if network.open:
 if learning.open:
     with learning:
         controls.steps("batch_size", t("批大小", "Batch size"), BATCHES, format=lambda size: str(size) if size else t("全部", "all"))  # fmt: skip
-        losses = {"auto": t("合适的", "the fitting one"), "squared": t("平方误差", "squared error")} | ({} if is_regression(config) else {"cross_entropy": t("交叉熵", "cross-entropy")})  # fmt: skip
-        controls.choice("loss", t("损失", "Loss"), losses, help=t("合适的：类别用交叉熵，数值用平方误差。", "The fitting one: cross-entropy for classes, the squared error for values."))  # fmt: skip
+        losses = {"auto": t("自动", "automatic"), "squared": t("平方误差", "squared error")} | ({} if is_regression(config) else {"cross_entropy": t("交叉熵", "cross-entropy")})  # fmt: skip
+        controls.choice("loss", t("损失", "Loss"), losses, help=t("自动：类别用交叉熵，数值用平方误差。", "Automatic: cross-entropy for classes, the squared error for values."))  # fmt: skip
         controls.choice(
-            "regularisation", t("正则化", "Regularisation"), {"none": t("没有", "none"), "l1": "L1", "l2": "L2"}
+            "regularisation", t("正则化", "Regularisation"), {"none": t("无", "none"), "l1": "L1", "l2": "L2"}
         )
         controls.steps("penalty", t("正则化强度", "Its strength"), PENALTIES, format=lambda rate: f"{rate:g}")
 live.panel()

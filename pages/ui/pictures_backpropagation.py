@@ -184,6 +184,7 @@ def draw_node(
     drawn.rect(
         x - WIDE / 2, y - TALL / 2, WIDE, TALL, round=10 if name[0] in "wb" else 4 if given else 18,
         fill="panel" if given else "background", ink=CURRENT if now else ink, stroke=3 if now else stroke,
+        go=name if name[0] in "wb" else "", label=t(f"看 {name} 的梯度", f"Look at the gradient of {name}"),
     )  # fmt: skip
     drawn.text(label(name), x, y - 10.5, size=13, anchor="middle", ink="muted")
     drawn.text("·" if value is None else short(value), x, y + 4.5, size=14, anchor="middle", bold=True)

@@ -35,7 +35,7 @@ from pages.ui.palette import NEGATIVE, POSITIVE, SERIES
 from pages.ui.scene import SIGNS, Figure, Plane, Scene
 from pages.ui.text import t
 
-WIDTH, ANSWER_WIDTH, HEIGHT = 650.0, 356.0, 446.0  # of the network, of its answer, of both
+WIDTH, ANSWER_WIDTH, HEIGHT = 650.0, 356.0, 466.0  # of the network, of its answer, of both
 THUMB, PITCH, TOP = 38.0, 44.0, 64.0  # a neuron's map, from one to the next, where they begin
 INPUT_LEFT, OUTPUT_LEFT = 66.0, 584.0  # left edges of the first and the last column
 CELLS, FINE = 16, 40  # of a neuron's map, and of the answer's, along one side
@@ -46,7 +46,7 @@ GAP_ROWS, GAP_COLUMNS = 112, 16  # cells between two columns of neurons
 PALE = 1.7  # the answer's map is so much paler than its points
 DARK, LIGHT, CHOSEN = "#17212b", "#ffffff", "#c4347f"
 THINNEST, THICKER, THICKEST = 0.8, 1.5, 12.0  # edges: of weight 0, more for each 1, at most
-LINES, BETWEEN = 13, 2  # of the grid in hidden space, and pieces from one to the next
+LINES, BETWEEN = 13, 5  # of the grid in hidden space, and pieces from one to the next
 LOWEST, HIGHEST = 1e-8, 1e1  # gradient norms drawn
 VALUE_BINS = 9  # shades of points that have a value
 
@@ -223,7 +223,8 @@ def network(config: PlaygroundConfig, state: dict[str, Tensor], chosen: Place | 
         elif class_count(config) > 2:
             for neuron in range(1, len(maps) + 1):
                 sign_at(figure, SIGNS[neuron - 1], x + THUMB + 14, middle(neuron), 6, fill=SERIES[neuron - 1])
-    figure.text(verdict, 0, HEIGHT - 6, size=15, bold=True)
+    figure.text(verdict, 0, HEIGHT - 28, size=15, bold=True)
+    figure.text(t("指着神经元：放大它的图；点神经元或边：改它的数", "Point at a neuron: its map large. Click a neuron or an edge: edit its number"), 0, HEIGHT - 6, size=14, ink="muted")  # fmt: skip
     return figure
 
 
@@ -423,10 +424,13 @@ def scatter(figure: Figure, config: PlaygroundConfig, state: dict[str, Tensor], 
 
 def fitted_points(figure: Figure, inputs: Tensor, targets: Tensor, hollow: bool) -> None:
     """Points with a value, in a few shades."""
+    shaded_points(figure, on_map(inputs), targets, "square" if hollow else "circle", 3.6, 1.2 if hollow else 0.6)
+
+
+def shaded_points(figure: Figure, places: Tensor, targets: Tensor, sign: str, size: float, stroke: float) -> None:
     bins = ((targets.clamp(-1, 1) + 1) / 2 * (VALUE_BINS - 1)).round().long()
     for i in bins.unique().tolist():
-        value = 2 * i / (VALUE_BINS - 1) - 1
-        figure.points(on_map(inputs[bins == i]), "square" if hollow else "circle", 3.6, ink=DARK, fill=shade(value), stroke=1.2 if hollow else 0.6)  # fmt: skip
+        figure.points(places[bins == i], sign, size, ink=DARK, fill=shade(2 * i / (VALUE_BINS - 1) - 1), stroke=stroke)
 
 
 def shade(value: float) -> str:
@@ -542,11 +546,7 @@ def warped(figure: Figure, config: PlaygroundConfig, grid: Tensor, train: Tensor
         d = "".join("M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in line) for line in lines.tolist())
         figure.path(d, ink=ink, width=1.1, opacity=0.7)
     if is_regression(config):
-        bins = (targets >= 0).long()
-        for k, colour in enumerate((NEGATIVE, POSITIVE)):
-            if (bins == k).any():
-                figure.points(in_box(train[bins == k], box), SIGNS[k], 3.4, ink=LIGHT, fill=colour, stroke=0.7)
-        return
+        return shaded_points(figure, in_box(train, box), targets, "circle", 3.6, 0.6)
     for label in range(class_count(config)):
         if (targets == label).any():
             figure.points(in_box(train[targets == label], box), SIGNS[label], 3.8, ink=LIGHT, fill=SERIES[label], stroke=0.7)  # fmt: skip

@@ -198,7 +198,8 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
   view.tip.hidden = true;
   if (!point || !maps[point.map]) return;
   const focused = view.element.getRootNode().activeElement?.getAttribute?.("data-map") === point.map;
-  if (!maps[point.map].hover && !view.hover && !focused && !data.pinned) return; // it shows what was picked by itself
+  const { hover, plane } = maps[point.map];
+  if (!view.hover && !focused && (plane || (!hover && !data.pinned))) return; // it shows what was picked by itself
   const map = maps[point.map], row = Math.min(point.row, map.r - 1), column = Math.min(point.column, map.c - 1);
   const chosen = box(map, row, column, 1, 1);
   view.marks.push(...frameOf(view.layer, chosen, "chosen"));

@@ -40,7 +40,7 @@ WORDS |= {
     "Dead units": ("死亡神经元", "Dead units"),
     "Update-to-weight ratio": ("更新与权重之比", "Update-to-weight ratio"),
     "Gradient norm": ("各层的梯度范数", "Gradient norm of each layer"),
-    "Distance": ("到最近极小点的距离", "Distance to the minimum"),
+    "Distance": ("到最近极小点的距离", "Distance to minimum"),
     "Greedy return": ("贪心策略的回报", "Greedy return"),
     "Value error": ("值的误差", "Value error"),
     "Largest change": ("一遍里最大的变化", "Largest change"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from core.backpropagation import PRESETS, BackpropagationConfig, forward_order
+from core.backpropagation import PRESETS, BackpropagationConfig, forward_order, parameter_names
 from core.training import Run
 from pages.ui import pictures_backpropagation as pictures
 
@@ -191,3 +191,20 @@ def test_formulas_have_only_finite_numbers_at_every_move(name):
     for move in range(pictures.END + 1):
         formula = "\n".join(pictures.move_formula(config, network, found, pictures.walk(config, found, move)))
         assert not re.search(r"nan|inf|\de[-+]", formula, re.IGNORECASE), formula
+
+
+def test_every_weight_and_bias_of_the_graph_can_be_clicked():
+    for config in (PRESETS["mazur"], PRESETS["xor"]):
+        state = Run(config).snapshot()
+        (figure,) = pictures.graph(config, state, pictures.END, 0, "w1").figures
+        boxes = [item["go"] for item in figure.items if item.get("go")]
+        assert sorted(boxes) == sorted(parameter_names(2 if config.network == "2-2-2" else 1))
+
+
+def test_a_sample_can_be_set_where_one_is_learned():
+    assert {slider.key for slider in open_page(network="2-2-1").slider} >= {
+        "backpropagation_x1",
+        "backpropagation_target_1",
+    }
+    assert "backpropagation_target_2" not in {slider.key for slider in open_page(network="2-2-1").slider}
+    assert "backpropagation_x1" not in {slider.key for slider in open_page(data="xor").slider}
