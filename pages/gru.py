@@ -67,7 +67,7 @@ with side:
         controls.slider("length", t("序列长度", "Sequence length"))
     with right:
         controls.slider("hidden", t("隐藏单元", "Hidden units"))
-    held = {"learned": t("学", "learned"), "open": t("开 = 1", "open = 1"), "shut": t("关 = 0", "shut = 0")}
+    held = {"learned": t("学习", "learned"), "open": t("开 = 1", "open = 1"), "shut": t("关 = 0", "shut = 0")}
     controls.choice("update_gate", t("更新门 z：保留多少旧状态", "Update gate z: how much of the old is kept"), held)
     controls.choice("reset_gate", t("重置门 r：候选听见多少过去", "Reset gate r: how much the candidate hears"), held)
     controls.choice("reset_place", t("重置在乘 U 之前还是之后", "Reset before or after U"), {"after": t("之后", "after"), "before": t("之前", "before")}, help=t("之后：PyTorch。之前：教科书。", "After: PyTorch. Before: the textbook."))  # fmt: skip

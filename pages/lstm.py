@@ -77,7 +77,7 @@ lesson.presets(
 
 diagram, side = lesson.columns(2, 1)
 with side:
-    held = {"learned": t("学", "learned"), "open": t("开 = 1", "open = 1"), "shut": t("关 = 0", "shut = 0")}
+    held = {"learned": t("学习", "learned"), "open": t("开 = 1", "open = 1"), "shut": t("关 = 0", "shut = 0")}
     for gate in ("forget", "input", "output"):
         controls.choice(f"{gate}_gate", term(f"{gate}_gate").capitalize(), held)
     left, right = st.columns(2)
@@ -141,7 +141,7 @@ with beside:
     live.picture(partial(pictures.clamps, chosen=look.clamp), on_click=hold)
     st.caption(t("给现在的网络夹住一道门，不重新训练。点一行，左边的图就按它画。", "The network as it is now with one gate held, not trained again. Click a row to see it on the left."))  # fmt: skip
 with beside, st.expander(t("更多设置", "More settings"), key="lstm_more"):
-    controls.choice("optimizer", t("优化器", "Optimizer"), {name: name for name in OPTIMIZERS})
+    controls.choice("optimizer", t("优化器", "Optimizer"), {name: term(name) for name in OPTIMIZERS})
     controls.slider("batch_size", t("批大小", "Batch size"))
     controls.slider("clip", t("梯度截断", "Gradient clipping"), format="%.1f", help=t("梯度范数至多这么大；0 是不截断。", "The gradient's norm is at most this; 0 leaves it as it is."))  # fmt: skip
     if config.task == "recall":

@@ -140,6 +140,8 @@ with picture:
         live.picture(partial(pictures.attending, tokens=tokens, layer=layer, head=head, place=place, silent=silent), on_click=look_at)  # fmt: skip
     names = {number: pictures.head_name(config, *pair) for number, pair in enumerate(pairs, start=1)}
     controls.several("silent", t("关掉哪些头（不重新训练）", "Heads to switch off (without training again)"), names)
+    if silent:
+        st.caption(pictures.without_in_words(config, live.snapshot(), silent))
 lesson.heading("看得更细", "A closer look")
 closer = controls.choice(
     "closer",

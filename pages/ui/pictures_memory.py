@@ -21,7 +21,7 @@ from pages.ui.palette import MUTED, SERIES
 from pages.ui.scene import Figure, Scene
 from pages.ui.text import t, term
 
-HEIGHT, PRESENTED_HEIGHT = 400, 480
+HEIGHT, PRESENTED_HEIGHT = 460, 540
 LEFT, WIDTH, ROW, GAP = 128, 800, 34, 12  # of the strips
 RULES = {  # KaTeX
     "simple_rnn": r"h = \tanh(W x + U h_- + b)",

@@ -269,6 +269,15 @@ def missed(config: SelfAttentionConfig, snapshot: Snapshot) -> Scene:
     return Scene((figure,), t("去掉每个头之后的准确率", "Accuracy without each of the heads"))
 
 
+def without_in_words(config: SelfAttentionConfig, snapshot: Snapshot, silent: Sequence[tuple[int, int]]) -> str:
+    """The accuracy with all heads and with these switched off, measured with these weights."""
+    whole, left = accuracy_without(config, snapshot.state), accuracy_without(config, snapshot.state, silent)
+    return t(
+        f"第 {snapshot.step} 步的权重，256 个测试序列：关掉 {len(silent)} 个头后准确率 **{left:.1%}**，都开着 {whole:.1%}。",
+        f"Weights of step {snapshot.step}, 256 held-out sequences: accuracy **{left:.1%}** with {len(silent)} off, {whole:.1%} with all on.",
+    )
+
+
 # ---- the permutation test --------------------------------------------------------------------------------------------
 
 TOKEN = 34.0
@@ -385,8 +394,8 @@ def shape_formula(config: SelfAttentionConfig) -> str:
     T, d, D, K = config.length, config.width // config.heads, config.width, config.heads
     return (
         rf"\operatorname{{softmax}}\!\Big(\underset{{{T}\times{d}}}{{Q_k}}\;\underset{{{d}\times{T}}}{{K_k^\top}}\,/\sqrt{{{d}}}\Big)\,"
-        rf"\underset{{{T}\times{d}}}{{V_k}} = Z_k,\quad k = 1\dots{K},\qquad "
-        rf"\underset{{{T}\times{D}}}{{[\,Z_1 \dots Z_{{{K}}}\,]}}\;W_O"
+        rf"\underset{{{T}\times{d}}}{{V_k}} = {{Z_k,\ \ k = 1\dots{K},\qquad}}"
+        rf"{{\underset{{{T}\times{D}}}{{[\,Z_1 \dots Z_{{{K}}}\,]}}\;W_O}}"  # in braces: no line ends within
     )
 
 

@@ -472,7 +472,7 @@ def distance_line(question: Question, answer: Answer) -> str:
 def accepted(question: Question) -> str:
     """How near counts as right, in words."""
     if question.line is not None:
-        gap = digits(question.line, question.line.near)
+        gap = digits(question.line, question.line.near).replace(".0%", "%")
         return t(f"平均相差不超过 {gap} 算对。", f"Right if the mean distance is at most {gap}.")
     number = question.number
     if number is None or not (number.near or number.share):
@@ -535,7 +535,7 @@ def line_chart(
         x=alt.X("x:Q", title=line.x, axis=alt.Axis(tickCount=6, grid=False)),
         y=alt.Y(
             "y:Q",
-            title=f"{line.y} ({line.unit})" if line.unit not in ("", "%") else line.y,
+            title=None,  # the chart's title says it
             axis=alt.Axis(format=form, tickCount=5),
             scale=alt.Scale(domain=[low, high], nice=False),
         ),
@@ -550,5 +550,8 @@ def line_chart(
     lines = base.mark_line(strokeWidth=2.4).encode(strokeDash=dash)
     points = base.transform_filter(alt.datum.which == names[0]).mark_circle(size=90, opacity=1)
     return alt.layer(lines, points).properties(
-        height=HEIGHT, title=alt.TitleParams(line.y, anchor="start", fontSize=16)
+        height=HEIGHT,
+        title=alt.TitleParams(
+            f"{line.y} ({line.unit})" if line.unit not in ("", "%") else line.y, anchor="start", fontSize=16
+        ),
     )

@@ -4,7 +4,15 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from core.self_attention import PRESETS, accuracy_of_each, accuracy_without, answers_of, look, symbols_of
+from core.self_attention import (
+    PRESETS,
+    SelfAttentionConfig,
+    accuracy_of_each,
+    accuracy_without,
+    answers_of,
+    look,
+    symbols_of,
+)
 from core.training import ACCURACY, Race, Run
 from pages.ui import pictures_self_attention as pictures
 from pages.ui import questions_self_attention as asked
@@ -166,6 +174,10 @@ def test_heads_are_switched_off_by_the_address_and_by_hand():
     assert not app.exception
     assert app.session_state["settings"]["self_attention_silent"] == (1,)
     assert app.query_params["self_attention_silent"] in ("1", ["1"])
+    config, snapshot = SelfAttentionConfig(), Run(SelfAttentionConfig()).snapshot()
+    said = next(each.value for each in app.caption if "held-out sequences: accuracy" in each.value)
+    assert f"**{accuracy_without(config, snapshot.state, [(0, 0)]):.1%}** with 1 off" in said
+    assert f"{accuracy_without(config, snapshot.state):.1%} with all on" in said
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
