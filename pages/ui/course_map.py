@@ -6,7 +6,8 @@ from pages.ui.lessons import GROUPS, LESSONS, Lesson
 from pages.ui.scene import Figure, Scene
 from pages.ui.text import language, t
 
-BOX, TALL, GAP_X, GAP_Y = 168, 58, 40, 44  # units
+BOX, TALL, GAP_X, GAP_Y = 168, 58, 40, 48  # units
+LANE, ROUND = 14, 9  # how far from a row its lane lies, and the radius of a corner
 
 
 def draw_map(done: dict[str, float] | None = None) -> Scene:
@@ -56,18 +57,46 @@ def needed_titles(lesson: Lesson) -> list[str]:
 
 
 def arrow(figure: Figure, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """From one box to another, round those between: along the lanes between rows and between columns."""
     (x1, y1), (x2, y2) = start, end
-    if y1 != y2:
-        x1, y1, x2 = x1 + BOX / 2, y1 + TALL, x2 + BOX / 2
-        middle = (y1 + y2) / 2
-        figure.path(f"M{x1} {y1} C{x1} {middle} {x2} {middle} {x2} {y2 - 8}", width=1.8)
-        figure.line(x2, y2 - 9, x2, y2 - 2, arrow=True, width=1.8)
-    elif x2 - x1 <= BOX + GAP_X:
-        figure.line(x1 + BOX + 3, y1 + TALL / 2, x2 - 3, y2 + TALL / 2, arrow=True, width=1.8)
-    else:  # over the boxes between
-        x1, x2 = x1 + BOX * 0.8, x2 + BOX * 0.2
-        figure.path(f"M{x1} {y1} C{x1 + 20} {y1 - 22} {x2 - 20} {y1 - 22} {x2} {y1 - 6}", width=1.8)
-        figure.line(x2 - 3, y1 - 9, x2, y1 - 2, arrow=True, width=1.8)
+    middle = BOX / 2
+    if y1 == y2 and x2 - x1 <= BOX + GAP_X:
+        way = [(x1 + BOX + 3, y1 + TALL / 2), (x2 - 3, y2 + TALL / 2)]
+    elif y1 == y2:
+        way = [(x1 + BOX * 0.8, y1), (x1 + BOX * 0.8, y1 - LANE), (x2 + BOX * 0.2, y1 - LANE), (x2 + BOX * 0.2, y2 - 3)]
+    else:
+        out, into = (
+            y1 + TALL + LANE,
+            y2 - GAP_Y + LANE,
+        )  # the lanes below the row of the one and above that of the other
+        between = (x2 if x2 > x1 else x2 + BOX + GAP_X) - GAP_X / 2  # the lane beside the column of the other
+        down = [] if out == into else [(between, out), (between, into)]
+        way = [(x1 + middle, y1 + TALL), (x1 + middle, out), *down, (x2 + middle, into), (x2 + middle, y2 - 3)]
+    figure.path(rounded([*way[:-1], toward(way[-2], way[-1])]), width=1.8)
+    figure.line(*toward(way[-2], way[-1]), *way[-1], arrow=True, width=1.8)
+
+
+def toward(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
+    """A place a little before the end of a line along one of the axes."""
+    (x1, y1), (x2, y2) = start, end
+    return (x2 - 8 * (x2 > x1), y2 - 8 * (y2 > y1))
+
+
+def rounded(way: list[tuple[float, float]]) -> str:
+    """The SVG path along these places, with round corners; what does not turn passes straight through."""
+    parts = [f"M{way[0][0]:g} {way[0][1]:g}"]
+    for before, corner, after in zip(way, way[1:], way[2:], strict=False):
+        enter, leave = (near(corner, other) for other in (before, after))
+        parts.append(f"L{enter[0]:g} {enter[1]:g} Q{corner[0]:g} {corner[1]:g} {leave[0]:g} {leave[1]:g}")
+    return " ".join([*parts, f"L{way[-1][0]:g} {way[-1][1]:g}"])
+
+
+def near(corner: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """Where the round corner begins on the way to the other place."""
+    (x, y), (x2, y2) = corner, other
+    far = abs(x2 - x) + abs(y2 - y)
+    reach = min(ROUND, far / 2) / far if far else 0.0
+    return (x + (x2 - x) * reach, y + (y2 - y) * reach)
 
 
 def box(figure: Figure, lesson: Lesson, x: float, y: float, share: float) -> None:
