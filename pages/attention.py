@@ -106,7 +106,7 @@ st.caption(t(f"绿线是核：正中一处怎样分配注意力。绿点：留�
 lesson.heading("让它学：哪些年份和现在像", "Let it learn which years are like now")
 test = memory_of(config)[1]
 controls.limits["at"] = range(1, len(test.keys) + 1)
-controls.put(at=min(controls.value("at"), len(test.keys)))
+controls.correct(at=min(controls.value("at"), len(test.keys)))
 left, right = st.columns([3, 2], vertical_alignment="bottom")
 with left:
     at = controls.slider("at", t("看哪一次预报", "Which forecast to look at"))

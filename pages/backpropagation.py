@@ -86,7 +86,7 @@ with st.expander(t("样本与初始范围", "Sample and start"), icon=":material
 config = controls.config()
 parameters = parameter_names(outputs_of(config))
 if controls.value("weight") not in parameters:
-    controls.put(weight="w1")
+    controls.correct(weight="w1")
 if config.data == "xor":
     controls.choice("line", t("看哪一行", "The line that is shown"), {0: "0 xor 0 = 0", 1: "0 xor 1 = 1", 2: "1 xor 0 = 1", 3: "1 xor 1 = 0"}, room=WIDE_ROOM)  # fmt: skip
 

@@ -153,7 +153,7 @@ with side:
     if method in PLANNING:
         names.pop("visits")
         if controls.value("view") == "visits":
-            controls.put(view="values")
+            controls.correct(view="values")
     view = controls.choice(
         "view",
         t("看什么", "Show"),

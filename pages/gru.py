@@ -31,7 +31,7 @@ def within(field: str, default: int, most: int) -> int:
     """Declare what is looked at, from 1 to `most`, which the settings decide; a value past it moves back."""
     value = controls.view(field, min(default, most), range(1, most + 1))
     if value > most:
-        controls.put(**{field: most})
+        controls.correct(**{field: most})
     return min(value, most)
 
 

@@ -11,7 +11,6 @@ from core.optimizers import OPTIMIZERS
 from pages.ui import challenges, lesson, own_series, predict
 from pages.ui import pictures_lstm as pictures
 from pages.ui import questions_lstm as asked
-from pages.ui.controls import put
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.pictures_sequences import tasks
@@ -48,7 +47,7 @@ def within(field: str, default: int, most: int) -> int:
     """Declare what is looked at, from 1 to `most`, which the settings decide; a value past it moves back."""
     value = controls.view(field, min(default, most), range(1, most + 1))
     if value > most:
-        put({controls.key(field): most})  # where a teacher has locked it too: there is no such place any more
+        controls.correct(**{field: most})
     return min(value, most)
 
 

@@ -124,7 +124,7 @@ with side:
     with st.expander(t("动手改现在的权重", "Edit the current weights by hand"), key="neuron_by_hand"):
         names = {f"weight_{number}": f"$w_{number}$" for number in range(1, inputs + 1)} | {"bias": "$b$"}
         if controls.value("hand") not in names:
-            controls.put(hand="bias")
+            controls.correct(hand="bias")
         controls.choice("hand", t("哪一个", "Which"), names)
         controls.number("to", t("改成", "New value"), step=0.5)
         st.button(t("改", "Set"), key="neuron_set", icon=":material/edit:", on_click=set_by_hand, disabled=live.replayed is not None, width="stretch")  # fmt: skip

@@ -136,7 +136,7 @@ live = Live(controls, {"network": config}, speed="300")
 live.buttons()
 places = weight_names(config)
 if controls.value("chosen") not in places:
-    controls.put(chosen="weight_1_1_1")
+    controls.correct(chosen="weight_1_1_1")
 chosen, now = controls.value("chosen"), live.snapshot()
 with formula, st.container(horizontal=True, gap="medium", vertical_alignment="center"):
     st.latex(r"\mathbf a^{(l)}=f\big(W^{(l)}\mathbf a^{(l-1)}+\mathbf b^{(l)}\big)", width="content")
@@ -207,7 +207,7 @@ if bent.open:
             depth = len(config.layers)
             layers = {number: t(f"第 {number} 层", f"layer {number}") for number in range(1, depth + 1)}
             if controls.value("look") not in layers:
-                controls.put(look=depth)
+                controls.correct(look=depth)
             look = controls.choice("look", t("哪一层", "Which layer"), layers)
             units = config.layers[look - 1]
             one, two = st.columns(2)

@@ -75,7 +75,7 @@ with side:
     config = lesson.config(controls, own_series.explain)
     steps = steps_of(config.task, config.length)
     controls.limits |= {"at": range(1, steps + 1), "unit": range(1, config.hidden + 1)}
-    controls.put(at=min(controls.value("at"), steps), unit=min(controls.value("unit"), config.hidden))
+    controls.correct(at=min(controls.value("at"), steps), unit=min(controls.value("unit"), config.hidden))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(t("**走过时间**", "**Step through time**"), width="content")
         back, ahead = st.container(width="content"), st.container(width="content")
@@ -109,7 +109,7 @@ if config.task in pictures.FORECASTS:
     size, start = len(whole_series(config, view.example)), FIRST_YEAR if config.task == "sunspots" else 1
     known = controls.value("known") or first_unknown(config)
     controls.limits["known"] = range(config.length, size + 1)
-    controls.put(known=min(max(known, config.length), size))
+    controls.correct(known=min(max(known, config.length), size))
     lesson.heading("在数据前面预测", "Forecast ahead of the data")
     live.picture_all(partial(pictures.forecasts, known=controls.value("known"), example=view.example))
     first_unseen = start + controls.value("known")

@@ -318,6 +318,11 @@ class Controls:
         """Move controls from a callback: field=value. Those that the visit hides or locks stay."""
         put({self.key(field): value for field, value in values.items() if self.free(field)})
 
+    def correct(self, **values: Any) -> None:
+        """Move controls whose values there are not here, as of a layer that is gone: also those that the visit hides or
+        locks, for nothing could be shown of them."""
+        put({self.key(field): value for field, value in values.items() if self.value(field) != value})
+
     def access(self, field: str, label: str) -> str:
         """Ask before drawing a control: "show", "lock" (draw it disabled) or "hide" (do not). A teacher may choose."""
         name = SHORT.get(field, field)

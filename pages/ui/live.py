@@ -99,7 +99,7 @@ class Live:
         self._reconcile(dict(configs))
         names = (NEVER, *(metric.name for metric in self.race.groups[""]))
         if controls.view("stop", NEVER, names) not in names:  # of other metrics, before a setting was changed
-            controls.put(stop=NEVER)
+            controls.correct(stop=NEVER)
         controls.view("stop_at", 0.1, GOAL)
 
     def _name(self, what: str) -> str:

@@ -45,7 +45,7 @@ def settle(controls: Controls) -> bool:
     if not before:
         st.session_state["playground_data_more"] = True  # where points are added
     if len(points) < 6:
-        controls.put(points=STARTER)
+        controls.correct(points=STARTER)
         if "playground_race" not in st.session_state:
             st.info(t("这个链接的点太多，没有放在链接里。先有两个点：自己点上，或者再上传一次。", "The points of this link were too many to be in it. Here are two to begin with: click to add yours, or upload them again."), icon=":material/link_off:")  # fmt: skip
     return True

@@ -3,6 +3,8 @@
 import re
 
 import pytest
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.lessons import GROUPS, LESSONS, find
@@ -140,6 +142,42 @@ def test_bad_parameters_leave_a_note_and_the_default(stem, key, value, language)
     assert settings[key] == defaults[key]
     app.button(key="dismiss_notes").click().run()
     assert not app.warning
+
+
+@pytest.fixture
+def all_open(monkeypatch):
+    """Every expander of a page is drawn open, so that nothing of it stays unseen."""
+    plain, inside = st.expander, DeltaGenerator.expander
+    monkeypatch.setattr(st, "expander", lambda label, expanded=False, **options: plain(label, True, **options))
+    monkeypatch.setattr(
+        DeltaGenerator, "expander", lambda self, label, expanded=False, **options: inside(self, label, True, **options)
+    )
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_no_link_breaks_a_page_whatever_it_sets_locks_or_hides(stem, all_open):
+    keys = [key for key in arrive(stem).session_state["settings"] if key.startswith(f"{stem}_")]
+    names = "~".join(key.removeprefix(f"{stem}_") for key in keys)
+    for value, asked in (
+        ("zzz", {}),
+        ("", {}),
+        ("zzz", {"lock": names}),
+        ("3", {"lock": names}),
+        ("3", {"hide": names}),
+    ):
+        app = arrive(stem, **dict.fromkeys(keys, value), **asked)
+        assert not app.exception, (value, *asked)
+        assert app.title[0].value == find(stem).en
+
+
+def arrive(stem: str, **parameters: str) -> AppTest:
+    """A page as the first that a visitor sees."""
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    app.switch_page(f"pages/{stem}.py")
+    app.query_params["lang"] = "en"
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    return app.run()
 
 
 def test_unknown_parameters_are_ignored_with_a_note():

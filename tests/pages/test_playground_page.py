@@ -236,6 +236,16 @@ def test_a_bad_file_is_told_in_plain_words_and_changes_nothing(data, language):
     assert not app.error and len(config_of(app).points) == 90
 
 
+@pytest.mark.parametrize("kind", ["lock", "hide"])
+def test_a_link_to_a_weight_or_a_layer_that_is_not_there_shows_another(kind):
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    app.switch_page("pages/playground.py")
+    app.query_params |= {"playground_chosen": "weight_9_9_9", "playground_look": "6", kind: "chosen~look"}
+    opened(app, "bent")
+    assert app.session_state["settings"]["playground_chosen"] == "weight_1_1_1"
+    assert app.session_state["settings"]["playground_look"] == len(config_of(app).layers) == 2
+
+
 def test_columns_are_offered_while_the_file_is_there():
     app = upload(open_page(data=OWN_CLASSES), table(30))
     app.switch_page("pages/glossary.py").run().switch_page("pages/playground.py").run()
