@@ -138,11 +138,11 @@ with side_bar:
         st.session_state["convolution_own"] = False  # another picture is to be seen
     st.session_state["convolution_own_over"] = controls.value("picture")
     with st.expander(t("自己的图片", "Your own picture"), icon=":material/upload:"):
-        st.file_uploader(
+        file = st.file_uploader(
             t("PNG、JPEG 或 WebP", "PNG, JPEG or WebP"), key="convolution_upload", on_change=take_upload,
             label_visibility="collapsed",
         )  # fmt: skip
-        if reason := st.session_state.get("convolution_refused"):
+        if file is not None and (reason := st.session_state.get("convolution_refused")):
             st.error(refusal(reason), icon=":material/broken_image:")
         own = st.session_state.get("convolution_own_picture")
         st.toggle(t("显示我的图片", "Show my picture"), key="convolution_own", persist_state="session", disabled=own is None)  # fmt: skip

@@ -83,9 +83,10 @@ def panel(controls: Controls) -> None:
         controls.choice("add_class", t("加哪一类", "Class to add"), {k: f"{signs[k]} {k}" for k in range(CLASSES)})
     else:
         controls.slider("add_value", t("加的值", "Value to add"), format="%.1f")
+    locked = not controls.free("points")
     with st.container(horizontal=True, gap="small"):
-        st.button(t("撤销", "Undo"), key="playground_undo", icon=":material/undo:", on_click=undo, args=(controls,), disabled=len(points) <= 6)  # fmt: skip
-        st.button(t("清空", "Clear"), key="playground_clear", icon=":material/delete:", on_click=clear, args=(controls,), disabled=points == STARTER)  # fmt: skip
+        st.button(t("撤销", "Undo"), key="playground_undo", icon=":material/undo:", on_click=undo, args=(controls,), disabled=locked or len(points) <= 6)  # fmt: skip
+        st.button(t("清空", "Clear"), key="playground_clear", icon=":material/delete:", on_click=clear, args=(controls,), disabled=locked or points == STARTER)  # fmt: skip
     count = len(points) // 3
     st.caption(
         t(f"{count} 个点，在链接里。", f"{count} points; they are in the link.")
@@ -93,7 +94,7 @@ def panel(controls: Controls) -> None:
         else t(f"{count} 个点太多，放不进链接（最多 {LONGEST:,} 个字符）：打开链接的人要自己再上传。", f"{count} points do not fit into a link ({LONGEST:,} characters at most): whoever opens it has to upload them again.")
     )  # fmt: skip
     found: tuple[Table, tuple[str, ...]] | None = own_file.uploader(
-        t("上传 CSV", "Upload a CSV file"), read=TABLE, key=UPLOAD, on_change=read, args=(controls, True),
+        t("上传 CSV", "Upload a CSV file"), read=TABLE, key=UPLOAD, on_change=read, args=(controls, True), disabled=locked,
         help=t("两列数作 x₁、x₂，一列作要学的类别或数值。文件不会离开这台服务器，也不在链接里。", "Two columns of numbers as x₁ and x₂, and one to be learned: classes or values. The file stays on this server, and is not in a link."),
     )  # fmt: skip
     if found is not None:

@@ -17,7 +17,7 @@ def panel(controls: Controls, **start: object) -> None:
     """A file becomes the config's `series`; `start` are settings that it moves as well."""
     found: Series | None = own_file.uploader(
         t("上传 CSV：一行一个值，按时间顺序", "Upload a CSV: one value per row, in the order of time"), read=f"{controls.stem}_series_read",
-        key=f"{controls.stem}_upload", on_change=read, args=(controls, True, start),
+        key=f"{controls.stem}_upload", on_change=read, args=(controls, True, start), disabled=not (controls.free("series") and controls.free("task")),
         help=t("文件不会离开这台服务器。后五分之一留作测试。长的序列不在链接里：打开链接的人要再上传一次。", "The file stays on this server. Its last fifth is held out. A long series is not part of a link: whoever opens it uploads it again."),
     )  # fmt: skip
     if found is None:

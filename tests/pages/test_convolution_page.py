@@ -224,3 +224,5 @@ def test_a_bad_upload_is_explained_in_both_languages(content, words):
     assert sum_shown(app) == before
     put_language(app, "en")
     assert words[1] in app.error[0].value
+    app.switch_page("pages/glossary.py").run().switch_page("pages/convolution.py").run()
+    assert not app.exception and not app.error, "the file is gone"

@@ -246,6 +246,15 @@ def test_a_link_to_a_weight_or_a_layer_that_is_not_there_shows_another(kind):
     assert app.session_state["settings"]["playground_look"] == len(config_of(app).layers) == 2
 
 
+def test_locked_points_stay_as_they_are():
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    app.switch_page("pages/playground.py")
+    app.query_params |= {"playground_data": OWN_CLASSES, "playground_points": "0~0~0~1~1~1~2~2~1", "lock": "points"}
+    assert not app.run().exception
+    assert app.button(key="playground_undo").disabled and app.button(key="playground_clear").disabled
+    assert app.file_uploader(key="playground_upload").disabled
+
+
 def test_columns_are_offered_while_the_file_is_there():
     app = upload(open_page(data=OWN_CLASSES), table(30))
     app.switch_page("pages/glossary.py").run().switch_page("pages/playground.py").run()

@@ -200,6 +200,14 @@ def test_columns_are_offered_while_the_file_is_there():
     assert app.selectbox(key="rnn_series_column").value == "value"
 
 
+def test_a_locked_series_takes_no_file():
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    app.switch_page("pages/rnn.py")
+    app.query_params |= {"rnn_task": "own", "lock": "series"}
+    assert app.run().file_uploader(key="rnn_upload").disabled and not app.exception
+    assert not open_page(task="own").file_uploader(key="rnn_upload").disabled
+
+
 # ---- the numbers that the presets tell
 
 
