@@ -16,7 +16,8 @@ KEPT = 2_000  # points at most, picked from those
 CLASSES = 5  # at most
 REACH = 5.0  # the points come to lie within −5…5, as those that are drawn
 DIGITS = 3  # after the point, of a place in the plane: it will be written out in a script
-DELIMITERS = ",;\t|"
+DELIMITERS = ",;\t|，"  # and spaces, where there is none of these
+FULL_WIDTH = "，"  # of a Chinese keyboard; often of the header alone
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?", "缺失", "无", "空"}
 
 
@@ -26,6 +27,7 @@ REASONS = (  # why a file cannot be used
     "no_text",  # neither UTF-8 nor GBK nor UTF-16
     "many_columns",  # more than COLUMNS
     "few_columns",  # no two columns of numbers beside the one to be learned
+    "one_column",  # nothing that parts columns was found
     "no_column",  # none of that name
     "no_rows",  # less than two are complete
     "constant",  # a column has one value only
@@ -197,9 +199,14 @@ def cut_up(lines: list[str], repairs: list[Repair], fewest: int = 3) -> Cells:
         fewest: columns that are needed; of a single one commas are decimal ones.
 
     Raises:
-        TableError: "no_text", "many_columns", "few_columns", "no_rows".
+        TableError: "no_text", "many_columns", "one_column", "few_columns", "no_rows".
     """
     delimiter = max(DELIMITERS, key=lambda each: (min(line.count(each) for line in lines[:20]), lines[0].count(each)))
+    if delimiter == FULL_WIDTH and FULL_WIDTH in lines[0]:
+        repairs.append(Repair("delimiter", delimiter))
+        lines, delimiter = [line.replace(FULL_WIDTH, ",") for line in lines], ","
+    elif delimiter not in lines[0] and 1 < fewest <= min(len(line.split()) for line in lines[:20]):
+        lines, delimiter = [" ".join(line.split()) for line in lines], " "
     if delimiter != ",":
         repairs.append(Repair("delimiter", delimiter))
     width = lines[0].count(delimiter) + 1
@@ -217,7 +224,7 @@ def cut_up(lines: list[str], repairs: list[Repair], fewest: int = 3) -> Cells:
         raise TableError("no_text") from error
     width = len(rows[0])
     if width < fewest:
-        raise TableError("few_columns", width)
+        raise TableError("few_columns" if width > 1 else "one_column", width)
     if any(math.isfinite(number_of(cell)) for cell in rows[0]):
         names = [f"#{number}" for number in range(1, width + 1)]
         repairs.append(Repair("no_header", width))
@@ -325,7 +332,7 @@ def classes_of(column: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
     if not words and (len(found) > CLASSES or (found != np.round(found)).any()):
         return (), column
     if len(found) == 1:
-        raise TableError("one_class", str(found[0]))
+        raise TableError("one_class", str(found[0]) if words else f"{found[0]:g}")
     if len(found) > CLASSES:
         raise TableError("many_classes", len(found))
     return tuple(str(each) if words else f"{each:g}" for each in found), places

@@ -118,7 +118,7 @@ def publish() -> None:
     known, own = addressed(stem), st.session_state.get(OWN, {})
     elsewhere = tuple(f"{lesson.stem}_" for lesson in LESSONS if lesson.stem != stem)
     for key in st.query_params:
-        if key not in (*known, *own, LANGUAGE_KEY, HIDE, LOCK, PRESENT) and not key.startswith(elsewhere):
+        if key not in (*settings(), *known, *own, LANGUAGE_KEY, HIDE, LOCK, PRESENT) and not key.startswith(elsewhere):
             note(key, st.query_params[key], "")
     forget_unknown_names(stem)
     show_notes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import streamlit as st
@@ -30,7 +31,7 @@ def uploader(label: str, read: str, **options: Any) -> Any:
 def tell(lines: list[str], repairs: tuple[Repair, ...]) -> None:
     """What was found in it, and what was put right."""
     lines = [*lines, *map(repair_in_words, repairs)]
-    st.caption("  \n".join(line.replace("$", "\\$") for line in lines))
+    st.caption("  \n".join(re.sub(r"([$*_`~\[\]\\])", r"\\\1", line) for line in lines))
 
 
 def reason_in_words(error: TableError) -> str:
@@ -42,6 +43,7 @@ def reason_in_words(error: TableError) -> str:
         "no_text": t("这不是文本文件：要 UTF-8、GBK 或 UTF-16 的 CSV。", "This is no text: a CSV in UTF-8, GBK or UTF-16 is needed."),
         "many_columns": t(f"有 {detail} 列，最多 {COLUMNS} 列。", f"It has {detail} columns; at most {COLUMNS} can be read."),
         "few_columns": t("除了要学的那一列，还需要两列数。", "Beside the column to be learned, two columns of numbers are needed."),
+        "one_column": t("只看到一列：列与列之间要用逗号、分号、制表符或空格隔开。", "Only one column was found: commas, semicolons, tabs or spaces have to stand between columns."),
         "no_column": t(f"没有叫“{detail}”的列。", f"There is no column called “{detail}”."),
         "no_rows": t(f"完整的行太少（{detail}）：检查缺失值和非数字。", f"Too few rows are complete ({detail}): look for missing values and words among the numbers."),
         "constant": t(f"“{detail}”这一列只有一个值，看不出区别。", f"The column “{detail}” has only one value: there is nothing to tell apart."),
@@ -58,15 +60,15 @@ def repair_in_words(repair: Repair) -> str:
     """What was put right."""
     detail = repair.detail
     number = f"{detail:,}" if isinstance(detail, int) else detail
-    delimiter = {"\t": t("制表符", "tab")}.get(str(detail), f"“{detail}”")
+    delimiter = {"\t": t("制表符", "tabs"), " ": t("空格", "spaces")}.get(str(detail), f"“{detail}”")
     return {
         "encoding": t(f"文件编码是 {detail}，已转换。", f"The file was {detail}; it has been converted."),
         "delimiter": t(f"分隔符是{delimiter}。", f"The columns are separated by {delimiter}."),
-        "decimal_comma": t(f"{number} 个小数逗号读作小数点。", f"{number} decimal commas were read as points."),
+        "decimal_comma": t(f"{number} 个小数逗号读作小数点。", f"{number} decimal {'comma was read as a point' if detail == 1 else 'commas were read as points'}."),
         "no_header": t("没有表头，列按号称呼。", "There is no header: columns go by their numbers."),
         "sampled": t(f"共 {number} 行，随机取了其中至多 {KEPT:,} 行。", f"Of {number} rows at most {KEPT:,} were picked at random."),
         "latest": t(f"共 {number} 行，只留了最后的。", f"Of {number} rows only the last ones were kept."),
-        "dropped": t(f"去掉了 {number} 行：有缺失、非数字或无穷。", f"{number} rows were left out: something missing, no number, or infinite."),
+        "dropped": t(f"去掉了 {number} 行：有缺失、非数字或无穷。", f"{number} {'row was' if detail == 1 else 'rows were'} left out: something missing, no number, or infinite."),
         "labels": t(f"文字当作 {number} 个类别。", f"The words are {number} classes."),
         "filled": t(f"{number} 个缺失的值用直线补上。", f"{number} missing values were put on the line between their neighbours."),
         "reversed": t("最新的在前，已倒过来。", "The newest came first: the order was reversed."),

@@ -77,7 +77,7 @@ def clear(controls: Controls) -> None:
 def panel(controls: Controls) -> None:
     """Click to add, undo, start over; a file."""
     points = controls.value("points")
-    st.caption(t("**点一下右边的平面，就加一个点。**", "**Click on the plane to add a point.**"))
+    st.caption(t("**点一下上面的平面，就加一个点。**", "**Click on the plane above to add a point.**"))
     if controls.value("data") == OWN_CLASSES:
         signs = ("●", "▲", "■", "◆", "✚")
         controls.choice("add_class", t("加哪一类", "Class to add"), {k: f"{signs[k]} {k}" for k in range(CLASSES)})

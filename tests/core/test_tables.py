@@ -72,7 +72,15 @@ def test_columns_by_name():
 
 @pytest.mark.parametrize(
     ("delimiter", "found"),
-    [(";", {"delimiter": ";"}), ("\t", {"delimiter": "\t"}), ("|", {"delimiter": "|"}), (",", {})],
+    [
+        (";", {"delimiter": ";"}),
+        ("\t", {"delimiter": "\t"}),
+        ("|", {"delimiter": "|"}),
+        (",", {}),
+        (" ", {"delimiter": " "}),
+        ("   ", {"delimiter": " "}),
+        ("，", {"delimiter": "，"}),
+    ],
 )
 def test_delimiters(delimiter, found):
     table = read_points(PLAIN.replace(",", delimiter).encode())
@@ -132,7 +140,7 @@ def test_names_that_are_missing_or_there_twice():
         *((b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "no_text"), (b"PK\x03\x04\0\0", "no_text"), (b"\xff\xff,\xff\n", "no_text")),
         *((b"\xff\xfea", "no_text"), (b"a,b,c\n" + b"x" * 200_000 + b",1,2\n", "no_text")),
         *((b"a,b,c\n", "no_rows"), (b"a,b,c\n1,2,x\n", "no_rows"), (b"a,b,c\n1,2,x\n3,,y\n4,nan,y\n", "no_rows")),
-        *((b"hello", "few_columns"), (b"a,b\n1,2\n3,4\n", "few_columns"), (b"a,b,c\n1,u,x\n2,v,y\n", "few_columns")),
+        *((b"hello", "one_column"), (b"a,b\n1,2\n3,4\n", "few_columns"), (b"a,b,c\n1,u,x\n2,v,y\n", "few_columns")),
         *((b"a,b,c\nu,v,x\nv,u,y\n", "few_columns"), (b"a,b,c\n,,\n,,\n", "few_columns")),
         *((b"a,b,c\n1,2,x\n3,4,x\n", "one_class"), (b"a,b,c\n1,2,7\n3,4,7\n", "one_class")),
         *((b"a,b,c\n1,2,.5\n3,4,.5\n", "constant"), (b"a,b,c\n1,2,x\n1,4,y\n", "constant")),
@@ -206,3 +214,21 @@ def test_a_table_can_be_learnt(values):
     assert max(map(abs, table.points)) <= REACH
     scores = replay(config, steps=1_000).history[-1].scores["test"]
     assert scores["Loss"] < 1e-3 if values else scores["Accuracy"] > 0.97
+
+
+def test_a_header_from_a_chinese_keyboard_above_plain_commas():
+    table = read_points("身高，体重，性别\n1,2,男\n2,3,女\n4,1,男\n".encode())
+    assert table.columns == ("身高", "体重", "性别") and table.size == 3 and table.classes == ("女", "男")
+    assert repairs(table) == {"delimiter": "，", "labels": 2}
+
+
+def test_nothing_between_the_columns_is_said_so():
+    with pytest.raises(TableError) as raised:
+        read_points(b"a/b/c\n1/2/0\n2/3/1\n")
+    assert raised.value.reason == "one_column"
+
+
+def test_a_single_class_has_the_name_that_the_file_gives_it():
+    with pytest.raises(TableError) as raised:
+        read_points(b"x,y,k\n1,2,1\n2,3,1\n4,1,1\n")
+    assert (raised.value.reason, raised.value.detail) == ("one_class", "1")

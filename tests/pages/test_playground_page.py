@@ -200,7 +200,7 @@ def test_a_file_becomes_points_and_too_many_stay_out_of_the_link():
     upload(app, table(900))
     assert len(config_of(app).points) == 2700
     assert "playground_points" not in app.query_params and len(str(dict(app.query_params))) < LONGEST
-    assert any("do not fit into a link" in text.value for text in app.caption)
+    assert any("do not fit into a link" in text.value for text in app.caption) and not app.warning
     without = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
     without.query_params["playground_data"] = OWN_CLASSES
     without.query_params["lang"] = "en"
