@@ -130,6 +130,12 @@ def curve_spec(
     )
     points = placed(points, ("value",), logarithmic)
     lines = points.mark_line(clip=True, strokeWidth=2.4).encode(x=x, y=y, color=color, strokeDash=dash)
+    newest = (  # where a curve has come to; before the first step it is all there is
+        points.transform_joinaggregate(last="max(step)", groupby=["key"])
+        .transform_filter("datum.step === datum.last")
+        .mark_circle(size=50, opacity=1)
+        .encode(x=x, y=y, color=color)
+    )
     touch = points.mark_circle(size=110, opacity=0).encode(x=x, y=y, tooltip=tooltip)
     rules = (
         alt.Chart(empty)
@@ -144,7 +150,7 @@ def curve_spec(
         title, anchor="start", fontSize=(PRESENTED_WORDS if presented else WORDS)[2], fontWeight=600, offset=4
     )
     height += (SECOND_KEY if several else 0) + KEY_ROW * (rows_of_key - 1)
-    layers = [lines, touch, rules]
+    layers = [lines, newest, touch, rules]
     if goal is not None:
         once = alt.Chart(empty).transform_aggregate(rows="count()").encode(y=alt.datum(goal))
         layers.append(once.mark_rule(color=MUTED, strokeDash=[3, 4], strokeWidth=1.6))

@@ -399,7 +399,7 @@ class Live:
         slider, button = st.columns([6, 1], vertical_alignment="bottom")
         options = steps if len(steps) > 1 else [0, 1]
         key = self._name(f"replay_{options[-1]}")  # with its old key the browser would send its old value again
-        at = self.replayed if self.replayed is not None else options[-1]
+        at = self.replayed if self.replayed is not None else steps[-1]
         st.session_state[key] = max((step for step in options if step <= at), default=options[0])
         slider.select_slider(
             t("回放：把图带回训练的某一步", "Replay: take the pictures back to a step"),

@@ -119,9 +119,9 @@ def questions() -> tuple[Question, ...]:
 
 def challenges() -> tuple[Challenge, ...]:
     return (
-        Challenge("small", t("参数少于 500，600 步内到 97%", "97 % within 600 steps, with under 500 parameters"), small),
-        Challenge("quick", t("50 步内到 97%", "97 % within 50 steps"), quick),
-        Challenge("lean", t("移动的数字：参数少于 2,000，800 步内到 90%", "Shifted digits: 90 % within 800 steps, under 2,000 parameters"), lean),
+        Challenge("small", t("参数少于 500，600 步内到 97%", "97% within 600 steps, with under 500 parameters"), small),
+        Challenge("quick", t("50 步内到 97%", "97% within 50 steps"), quick),
+        Challenge("lean", t("移动的数字：参数少于 2,000，800 步内到 90%", "Shifted digits: 90% within 800 steps, under 2,000 parameters"), lean),
     )  # fmt: skip
 
 

@@ -311,6 +311,12 @@ def test_the_number_of_steps_moves_after_every_slice(monkeypatch):
     assert set(range(1, 31)) <= set(told), "a slice of no length is one step"
 
 
+def test_a_curve_shows_where_it_has_come_to():
+    spec = charts.curve_spec("Loss", "", False, ("run",), charts.Words("step", "train", "test"))
+    newest = [layer for layer in spec["layer"] if any("joinaggregate" in step for step in layer.get("transform", []))]
+    assert [(layer["mark"]["type"], layer["mark"]["opacity"]) for layer in newest] == [("circle", 1)]
+
+
 def test_pins_keep_no_groups():
     kept = pins.line_of("run", [Race({"run": GroupedConfig()}).leader])
     assert list(kept.points) == list(kept.scores) == ["Loss"]
