@@ -36,7 +36,7 @@ def read_series(data: bytes, column: str = "") -> Series:
     """A series from a CSV file with one value in a row; of a long one the last values.
 
     Args:
-        column: its name; else the last column of numbers that does not just count the rows.
+        column: its name; else the last column of numbers that neither just counts the rows nor stands still.
 
     Raises:
         TableError: the file cannot be used.
@@ -74,9 +74,9 @@ def latest_rows(lines: list[str], repairs: list[Repair]) -> Cells:
 
 
 def counts(numbers: np.ndarray) -> bool:
-    """Whether a column goes up or down by equal steps, as years and row numbers do."""
+    """Whether a column goes up or down by equal steps, as years and row numbers do, or stays where it is."""
     steps = np.diff(numbers)
-    return len(steps) > 0 and bool(np.isfinite(steps).all() and steps[0] != 0 and np.allclose(steps, steps[0]))
+    return len(steps) > 0 and bool(np.isfinite(steps).all() and np.allclose(steps, steps[0]))
 
 
 def newest_first(

@@ -22,10 +22,15 @@ def uploader(label: str, read: str, **options: Any) -> Any:
     """
     file = st.file_uploader(label, type=["csv", "tsv", "txt"], max_upload_size=MEGABYTES, **options)
     found = st.session_state.get(read) if file is not None else None
-    if isinstance(found, TableError):
-        st.error(reason_in_words(found), icon=":material/error:")
-        return None
-    return found
+    for error in (found, st.session_state.pop(f"{read}_refused", None)):
+        if isinstance(error, TableError):
+            st.error(reason_in_words(error), icon=":material/error:")
+    return None if isinstance(found, TableError) else found
+
+
+def refuse(read: str, anew: bool, error: TableError) -> None:
+    """From a callback: the file cannot be used; if only not with these columns of it, what was read before stays."""
+    st.session_state[read if anew else f"{read}_refused"] = error
 
 
 def tell(lines: list[str], repairs: tuple[Repair, ...]) -> None:

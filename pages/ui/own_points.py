@@ -111,8 +111,7 @@ def read(controls: Controls, anew: bool) -> None:
     try:
         table = read_points(file.getvalue(), tuple(name for name in chosen[:2] if name), chosen[2])
     except TableError as error:
-        st.session_state[TABLE] = error
-        return
+        return own_file.refuse(TABLE, anew, error)
     columns = st.session_state[TABLE][1] if not anew and isinstance(st.session_state.get(TABLE), tuple) else ()
     st.session_state[TABLE] = table._replace(points=()), columns or (*table.numeric, *(name for name in table.columns if name not in table.numeric))  # fmt: skip
     controls.put(points=table.points, data=table.data)

@@ -40,8 +40,7 @@ def read(controls: Controls, anew: bool, start: dict) -> None:
     try:
         series = read_series(file.getvalue(), column)
     except TableError as error:
-        st.session_state[key] = error
-        return
+        return own_file.refuse(key, anew, error)
     st.session_state[key] = series._replace(values=())
     controls.put(task="own", series=series.values, **start)
 

@@ -48,6 +48,8 @@ def test_a_column_can_be_chosen_and_the_one_that_counts_is_not():
     assert read_series(data, "y").values == tuple(VALUES) and read_series(data, "y").numeric == ("x", "y", "z")
     counted = file(range(1990, 2020), "value,year", before=VALUES)
     assert read_series(counted).column == "value" and read_series(counted, "year").column == "year"
+    constant = file([7] * 30, "value,flag", before=VALUES)
+    assert read_series(constant).column == "value" and reason(constant, "flag") == "flat"
     assert reason(data, "w") == "no_column"
 
 

@@ -220,6 +220,17 @@ def test_other_columns_can_be_chosen():
     assert config_of(app).points[1::3] == pytest.approx((third * 2.5 - 5).tolist())
 
 
+def test_columns_that_cannot_be_used_leave_the_others_to_choose():
+    text = "a,b,c,kind\n" + "\n".join(f"{i},{i * i % 7},4,{'xy'[i % 2]}" for i in range(30))
+    app = upload(open_page(data=OWN_CLASSES), text)
+    points = config_of(app).points
+    app.selectbox(key="playground_column_2").set_value("c").run()
+    assert "only one value" in app.error[0].value and config_of(app).points == points
+    assert [app.selectbox(key=key).value for key in own_points.COLUMN_KEYS] == ["a", "b", "kind"]
+    app.selectbox(key="playground_column_1").set_value("b").run()
+    assert not app.exception
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize(
     "data",

@@ -200,6 +200,18 @@ def test_columns_are_offered_while_the_file_is_there():
     assert app.selectbox(key="rnn_series_column").value == "value"
 
 
+def test_a_column_that_cannot_be_used_leaves_the_others_to_choose():
+    rows = b"\n".join(line + b",7" for line in CSV.splitlines()[1:])
+    app = upload(open_page(task="own"), b"day,value,flag\n" + rows)
+    app.selectbox(key="rnn_series_column").set_value("value").run()
+    series = config_of(app).series
+    app.selectbox(key="rnn_series_column").set_value("flag").run()
+    assert "first half of “flag”" in app.error[0].value and config_of(app).series == series
+    assert app.selectbox(key="rnn_series_column").value == "value"
+    app.selectbox(key="rnn_series_column").set_value("day").run()
+    assert not app.error and not app.exception and config_of(app).series[:2] == (0.0, 1.0)
+
+
 def test_a_locked_series_takes_no_file():
     app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
     app.switch_page("pages/rnn.py")
