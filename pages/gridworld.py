@@ -121,7 +121,7 @@ lesson.presets(
         "safe": Preset(t("悬崖 · SARSA", "Cliff · SARSA"), PRESETS["safe"], t("SARSA 把自己的失足也算进去，绕远路：贪心回报 −17，可 1,000 回合时平均 −21，比 Q 学习好得多。", "SARSA counts its own missteps and keeps away: greedy return −17, yet a mean of −21 after 1,000 episodes, far better than Q-learning.")),
         "sweeps": Preset(t("值迭代", "Value iteration"), PRESETS["sweeps"], t("已知模型，不用走：值每一遍向外传一格，20 遍传到起点，25 遍后不再变。", "The model is known and nobody walks: value spreads by one cell a sweep, reaches the start in 20, and stands still after 25.")),
         "textbook": Preset(t("教科书 5×5", "Textbook 5×5"), PRESETS["textbook"], t("Sutton 和 Barto 的例 3.5：随机策略的值，第一行 3.3 8.8 4.4 5.3 1.5。A 的值不到 10：它通向会撞墙的底边。", "Sutton & Barto's example 3.5: values of the random policy, first row 3.3 8.8 4.4 5.3 1.5. A is worth less than its 10: it leads to the edge, where one bumps.")),
-        "lake4": Preset(t("冰湖 4×4", "Frozen lake 4×4"), PRESETS["lake4"], t("三次有两次滑向旁边。γ = 1：起点值 0.82，即总能走到的概率；可是不着急，100 步内只赢 53%。γ = 0.99 时赢 74%。", "Two steps in three go sideways. γ = 1: the start is worth 0.82, the chance to arrive ever; but there is no hurry, and within 100 steps it wins 53%. With γ = 0.99 it wins 74%.")),
+        "lake4": Preset(t("冰湖 4×4", "Frozen lake 4×4"), PRESETS["lake4"], t("三次有两次滑向旁边。γ = 1：起点值 0.82，即最终能走到的概率；可是不着急，100 步内只赢 53%。γ = 0.99 时赢 74%。", "Two steps in three go sideways. γ = 1: the start is worth 0.82, the chance to arrive ever; but there is no hurry, and within 100 steps it wins 53%. With γ = 0.99 it wins 74%.")),
         "lake8": Preset(t("冰湖 8×8", "Frozen lake 8×8"), PRESETS["lake8"], t("Q 学习，ε 从 1 每回合减千分之一：1,000 回合还几乎没赢过，4,000 回合后贪心策略赢 85%。请用全速。", "Q-learning, ε from 1 down by a thousandth per episode: hardly a win in 1,000 episodes; after 4,000 the greedy policy wins 85%. Best at full speed.")),
         "network": Preset("DQN", PRESETS["network"], t("同一个迷宫，用小网络代替表格：没去过的格子也会有值。150 回合后走最短的路。", "The same maze with a small network in place of the table: cells it never saw get values, too. After 150 episodes it takes the shortest way.")),
         "empty": Preset(t("空地", "Empty"), PRESETS["empty"], t("蒙特卡罗：回合结束才学，一次学整条路。点格子，画你自己的世界。", "Monte Carlo: it learns when the episode is over, from the whole way. Click cells and paint a world of your own.")),
@@ -224,9 +224,10 @@ with st.expander(t("自己走走看", "Walk yourself"), icon=":material/sports_e
         with board:
             scene.show(pictures.played(config, game["way"]), key="gridworld_board")
         with keys:
-            above, below = st.columns(3), st.columns(3)
-            for action, column in enumerate((above[1], below[2], below[1], below[0])):
-                column.button(pictures.SYMBOLS[action], key=f"gridworld_go{action}", shortcut=pictures.KEYS[action], on_click=move, args=(action,), disabled=over, help=pictures.actions()[action], width="stretch")  # fmt: skip
+            for row in ((0,), (3, 2, 1)):
+                with st.container(horizontal=True, horizontal_alignment="center", gap="xsmall"):
+                    for action in row:
+                        st.button(pictures.actions()[action].capitalize(), key=f"gridworld_go{action}", shortcut=pictures.KEYS[action], on_click=move, args=(action,), disabled=over, width=88)  # fmt: skip
             st.button(t("再来一回合", "Another episode"), key="gridworld_again", icon=":material/replay:", on_click=begin_game, type="primary" if over else "secondary", width="stretch")  # fmt: skip
             yours, greedy = st.columns(2)
             best = run.history[-1].scores["train"].get("Greedy return")
@@ -240,7 +241,7 @@ with st.expander(t("SARSA 与 Q 学习：许多次运行的平均", "SARSA again
             st.button(t(f"训练 2×{pictures.RUNS} 次（几秒）", f"Train 2×{pictures.RUNS} runs (some seconds)"), key="gridworld_measure", icon=":material/timer:", on_click=measure_contrast, args=(pictures.comparable(config),))  # fmt: skip
         else:
             st.altair_chart(readable(pictures.contrast_chart(found)), alt=t("两种方法每回合的回报", "Returns per episode of both methods"), key="gridworld_contrast_chart")  # fmt: skip
-        st.caption(t("就在上面的世界里，用上面的 ε、γ 和学习率，边探索边算。在悬崖上：Q 学习的贪心路更短，SARSA 挣得更多。", "In the world above, with its ε, γ and learning rate, exploration included. On the cliff Q-learning has the shorter greedy way, and SARSA earns more."))  # fmt: skip
+        st.caption(t(f"线：{pictures.RUNS} 次运行的平均；色带：中间的八成。就在上面的世界里，用上面的 ε、γ 和学习率，边探索边算。在悬崖上：Q 学习的贪心路更短，SARSA 挣得更多。", f"Line: the mean of {pictures.RUNS} runs; band: the middle 80%. In the world above, with its ε, γ and learning rate, exploration included. On the cliff Q-learning has the shorter greedy way, and SARSA earns more."))  # fmt: skip
 
 predict.ask(controls, asked.questions())
 challenges.board(controls, live, asked.challenges())

@@ -32,6 +32,7 @@ from core.gridworld import (
     aims,
     contrast,
     grid_of,
+    look_ahead,
     read_map,
     smooth,
     state_values,
@@ -43,6 +44,7 @@ from pages.ui.text import t, term
 from pages.ui.turns import TURNS
 
 WIDTH, TALLEST, LARGEST = 546, 440, 92  # of the world, its height, and the side of a cell, at most
+PHONE = 340  # units that a phone shows at their size
 SUM = 440  # width of an update written out: a phone shows it in letters that can be read
 MARGIN = 2
 INK, FAINT, PAPER = "#000000", "#6b7680", "#ffffff"  # on cells, which are light in both themes
@@ -65,7 +67,10 @@ def short(value: float) -> str:
     if not math.isfinite(value):
         return "∞" if value == value else "NaN"
     size = abs(value)
-    text = f"{value:.0f}" if size >= 99.95 or size == int(size) else f"{value:.1f}" if size >= 9.995 else f"{value:.2f}"
+    if size >= 99.95 or size == int(size):
+        text = f"{value:.0f}"
+    else:
+        text = f"{value:.1f}".removesuffix(".0") if size >= 9.995 else f"{value:.2f}"
     return text.replace("-", "−") if float(text) else "0"
 
 
@@ -91,11 +96,14 @@ def bracketed(value: float) -> str:
 class Board:
     """Where the cells of a map stand on a figure."""
 
-    def __init__(self, text: str):
+    def __init__(self, text: str, width: float = WIDTH, letters: float = 0.4):
         self.layout = read_map(text)
         self.rows, self.columns = self.layout.rows, self.layout.columns
-        self.side = math.floor(min(LARGEST, (WIDTH - 2 * MARGIN) / self.columns, TALLEST / self.rows))
+        self.side = math.floor(min(LARGEST, (width - 2 * MARGIN) / self.columns, TALLEST / self.rows))
         self.width, self.height = self.side * self.columns, self.side * self.rows
+        self.size = min(
+            18.0, letters * self.side
+        )  # of letters: a cell has room for four, a phone shows them at 11 pixels
 
     def figure(self) -> Figure:
         return Figure(self.width + 2 * MARGIN, self.height + 2 * MARGIN)
@@ -106,11 +114,6 @@ class Board:
     def centre(self, state: int) -> tuple[float, float]:
         x, y = self.corner(state)
         return x + self.side / 2, y + self.side / 2
-
-    @property
-    def size(self) -> float:
-        """Of letters: a cell has room for four, and a phone, which shows the widest world at 0.62, still at 11 pixels."""
-        return min(18.0, self.side * 0.4)
 
 
 # ---- the world -------------------------------------------------------------------------------------------------------
@@ -123,6 +126,8 @@ def world(
     `back` steps; while it is `live` an agent walks to the end before the next one does."""
     board, state = Board(config.map), snapshot.state
     drawn, values, q = board.figure(), state_values(config, state), action_values(config, state)
+    if view == "actions" and config.method in PLANNING and snapshot.step:  # those that the values were made of
+        q = look_ahead(grid_of(config), state["before"], config.discount)
     if view == "visits" and "visits" not in state:
         view = "values"
     high = scale_of(config)
@@ -225,8 +230,8 @@ def signed(value: float | None) -> str:
 def badge(drawn: Figure, board: Board, state: int, text: str) -> None:
     """A word in the upper left corner of a cell."""
     x, y = board.corner(state)
-    size = min(17.0, board.size)
-    drawn.text(text, x + 3, y + 0.92 * size, size=size, ink=INK, bold=True)
+    size = board.size
+    drawn.text(text, x + 3, y + 0.88 * size, size=size, ink=INK, bold=True)
 
 
 def star(x: float, y: float, radius: float) -> str:
@@ -328,13 +333,16 @@ def mixed(share: float) -> str:
 
 
 def action_numbers(drawn: Figure, board: Board, q: Tensor, states: Sequence[int]) -> None:
-    size = min(14.0, board.side * 0.16)
+    size = max(14.0, board.width * 11.1 / PHONE)
     for state in states:
         x, y = board.centre(state)
         row = q[state].tolist()
         best = best_of(row)
+        if board.layout.cells[state].letter in SOURCES:  # whatever one does there
+            drawn.text(brief(row[0], True), x, y + 0.36 * size, size=size, anchor="middle", ink=INK)
+            continue
         for action, ((dx, dy), value) in enumerate(zip(POINTING, row, strict=True)):
-            drawn.text(short(value), x + dx * board.side * 0.3, y + dy * board.side * 0.34 + 0.36 * size, size=size, anchor="middle", ink=INK, bold=action in best)  # fmt: skip
+            drawn.text(brief(value, True), x + dx * board.side * 0.27, y + dy * board.side * 0.34 + 0.36 * size, size=size, anchor="middle", ink=INK, bold=action in best)  # fmt: skip
 
 
 def walked(drawn: Figure, board: Board, moves: Tensor, back: int) -> None:
@@ -432,7 +440,7 @@ def returns(snapshot: Snapshot) -> Figure:
     """The returns of the latest episodes, raw and smoothed."""
     drawn, values = Figure(SUM, 4 * LINE + 24), snapshot.state["returns"]
     left, top, right, bottom = 52, 26, SUM - 8, 4 * LINE
-    drawn.text(t(f"最近各回合的回报；粗线是 {SMOOTHED} 回合的平均", f"Return of the latest episodes; bold: the mean of {SMOOTHED}"), 4, 14, size=14, ink="muted")  # fmt: skip
+    drawn.text(t(f"最近各回合的回报；粗线是 {SMOOTHED} 回合的平均", f"Return of the latest episodes; bold: the mean of {SMOOTHED}"), 4, 14, size=15, ink="muted")  # fmt: skip
     if not len(values):
         return drawn
     low, high = values.min().item(), values.max().item()
@@ -445,9 +453,9 @@ def returns(snapshot: Snapshot) -> Figure:
 
     for value in (low, high):
         drawn.line(left, y(value), right, y(value), ink="line", width=1)
-        drawn.text(short(value), left - 6, y(value) + 5, size=14, anchor="end", ink="muted")
-    drawn.text(f"{snapshot.step - len(values) + 1}", left, bottom + 17, size=14, ink="muted")
-    drawn.text(t(f"第 {snapshot.step} 回合", f"episode {snapshot.step}"), right, bottom + 17, size=14, anchor="end", ink="muted")  # fmt: skip
+        drawn.text(short(value), left - 6, y(value) + 5, size=15, anchor="end", ink="muted")
+    drawn.text(f"{snapshot.step - len(values) + 1}", left, bottom + 18, size=15, ink="muted")
+    drawn.text(t(f"第 {snapshot.step} 回合", f"episode {snapshot.step}"), right, bottom + 18, size=15, anchor="end", ink="muted")  # fmt: skip
     raw = "".join(f"{'L' if i else 'M'}{x:.1f} {y(v):.1f}" for i, (x, v) in enumerate(zip(xs, values.tolist(), strict=False)))  # fmt: skip
     mean = "".join(f"{'L' if i else 'M'}{x:.1f} {y(v):.1f}" for i, (x, v) in enumerate(zip(xs, smooth(values).tolist(), strict=False)))  # fmt: skip
     drawn.path(raw, ink="muted", width=1, opacity=0.7)
@@ -513,7 +521,7 @@ def rate_at(run: Run, step: int | None) -> float:
 
 def played(config: GridworldConfig, way: Sequence[int]) -> Scene:
     """The world without its values, and the way of one who plays."""
-    board = Board(config.map)
+    board = Board(config.map, SUM, letters=0.45)  # a phone has less room for it, in an expander
     drawn = board.figure()
     drawn.map("play", torch.zeros(board.rows, board.columns), MARGIN, MARGIN, board.width, board.height, high=1.0, hover=False)  # fmt: skip
     furniture(drawn, board, config)
@@ -566,8 +574,5 @@ def contrast_chart(found: dict[str, Contrast]) -> alt.LayerChart:
         x=x, y=y, color=alt.Color("method:N", scale=scale, legend=legend, title=None),
         strokeDash=alt.StrokeDash("method:N", legend=legend, title=None, scale=alt.Scale(domain=names, range=[[1, 0], [7, 4]])),
     )  # fmt: skip
-    heading = t(
-        f"每回合的回报：{RUNS} 次运行的平均，和中间八成的范围",
-        f"Return per episode: mean of {RUNS} runs and the middle 80%",
-    )
+    heading = t("每回合的回报", "Return per episode")
     return alt.layer(band, line).properties(height=300, title=alt.TitleParams(heading, anchor="start", fontSize=16, fontWeight=600))  # fmt: skip

@@ -325,7 +325,7 @@ def update(config: PolicyGradientConfig, snapshot: Snapshot, at: int) -> Scene:
     if told is None:
         drawn = Figure(WIDTH, 34)
         nothing = t("随机策略什么也不学。", "A random policy learns nothing.") if config.method == "random" else t("走一个回合（“单步”），这里写出它教了什么。", "Make an episode (Step): what it teaches is written out here.")  # fmt: skip
-        return Scene((drawn.text(nothing, 4, 22, size=16, ink="muted"),), words)
+        return Scene((drawn.text(nothing, 4, 22, size=18, ink="muted"),), words)
     here = min(at, len(told.weights) - 1)
     left, right = Figure(SIDE, BOTTOM + 28), Figure(SIDE, BOTTOM + 28)
     dqn, plain = config.method == "dqn", config.method == "reinforce"
@@ -472,14 +472,14 @@ def mean_of(values: tuple[float, ...]) -> float:
 def noise(config: PolicyGradientConfig, snapshot: Snapshot) -> Scene:
     """How alike the gradients of single episodes are, by what multiplies ∇log π in them."""
     found = agreement_of(config, snapshot)
-    drawn = Figure(440, 40 + 70 * len(found) + 30)
-    left, right = 14, 378
-    drawn.text(t(f"同一个策略的 {NOISE_EPISODES} 个回合：每个的梯度与其余的多一致", f"{NOISE_EPISODES} episodes of one policy: each one's gradient and the rest"), 4, 18, size=15, ink="muted")  # fmt: skip
+    drawn = Figure(400, 40 + 70 * len(found) + 30)
+    left, right = 14, 338
+    drawn.text(t(f"同一个策略，{NOISE_EPISODES} 个回合：各自的梯度有多一致", f"How each of {NOISE_EPISODES} gradients agrees with the rest"), 4, 18, size=15, ink="muted")  # fmt: skip
     bottom = 40 + 70 * len(found)
     for value in (-1, 0, 1):
         x = left + (right - left) * (value + 1) / 2
         drawn.line(x, 34, x, bottom, ink="line" if value else "muted", width=1.5)
-        drawn.text(str(value).replace("-", "−"), x, bottom + 18, size=14, anchor="middle", ink="muted")
+        drawn.text(str(value).replace("-", "−"), x, bottom + 18, size=15, anchor="middle", ink="muted")
     for row, (method, values) in enumerate(found.items()):
         y, mean = 84 + 70 * row, mean_of(values)
         drawn.text(term(method), 4, y - 26, size=15)
@@ -487,6 +487,6 @@ def noise(config: PolicyGradientConfig, snapshot: Snapshot) -> Scene:
         drawn.points(spots.nan_to_num(left), "circle", 4, ink="none", fill="#7d8894")
         x = left + (right - left) * (mean + 1) / 2
         drawn.line(x, y - 18, x, y + 18, ink="orange", width=4)
-        drawn.text(short(mean), 436, y + 5, size=16, anchor="end", bold=True)
+        drawn.text(short(mean), 396, y + 5, size=16, anchor="end", bold=True)
     words = "; ".join(f"{term(method)} {short(mean_of(values))}" for method, values in found.items())
     return Scene((drawn,), t(f"梯度的一致程度：{words}", f"How alike the gradients are: {words}"))

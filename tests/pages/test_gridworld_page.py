@@ -305,6 +305,23 @@ def test_the_temporal_difference_error_is_written_with_its_numbers():
     assert f"{short(before)} + 0.5 · {bracketed(error)} = {short(before + 0.5 * error)}" in lines[3]
 
 
+@pytest.mark.parametrize("name", ["textbook", "lake4"])
+def test_the_four_values_of_a_cell_are_those_that_its_value_was_made_of(name):
+    config = PRESETS[name]
+    run = replay(config, (), 5)
+    for cell in (0, 4):
+        told = [
+            float(text[2:].replace("−", "-"))
+            for text in texts(pictures.update(config, run.snapshot(), cell, 0, 0.5))
+            if text[:2] == "= "
+        ]
+        figure = pictures.world(config, run.snapshot(), "actions", cell, False, 0).figures[0]
+        x, y = pictures.Board(config.map).corner(cell)
+        side = pictures.Board(config.map).side
+        shown = [i["s"] for i in figure.items if i["t"] == "text" and x < i["x"] < x + side and y < i["y"] < y + side]
+        assert len(told) == 4 and shown[-4:] == [pictures.brief(value, True) for value in told], "up, right, down, left"
+
+
 @pytest.mark.parametrize("name", ["textbook", "lake4", "sweeps"])
 def test_a_backup_is_written_with_its_numbers(name):
     config = PRESETS[name]
@@ -325,8 +342,8 @@ def test_arrows_point_to_the_best_and_nowhere_if_all_are_equal():
 
 
 def test_numbers_are_short():
-    assert [pictures.short(value) for value in (0.0, -0.001, 0.377, -12.34, 100.0, -1091, 3.0, math.nan, math.inf)] == [
-        "0", "0", "0.38", "−12.3", "100", "−1091", "3", "NaN", "∞",
+    assert [pictures.short(value) for value in (0.0, -0.001, 0.377, -12.34, -14.02, 100.0, -1091, 3.0, math.nan, math.inf)] == [
+        "0", "0", "0.38", "−12.3", "−14", "100", "−1091", "3", "NaN", "∞",
     ]  # fmt: skip
     assert [pictures.brief(value) for value in (-9.38, 0.5, 3.31, -2.0)] == ["−9.4", "0.50", "3.3", "−2"]
     tight = [pictures.brief(value, True) for value in (-0.88, 0.88, -12.34, 9.999, 100.0, -3.31, -0.001, math.nan)]
@@ -335,15 +352,16 @@ def test_numbers_are_short():
 
 
 def test_words_on_a_world_can_be_read_on_a_phone():
-    """Its picture is 343 pixels wide there, and shrinks to no less than 0.62 of its size."""
+    """Its picture is 342 pixels wide there; with letters below 11 it would have to be scrolled."""
     for text in (MAPS["cliff"], MAPS["maze"], MAPS["textbook"], MAPS["lake8"], "~".join(["S" + "_" * 11] * 12)):
         config = GridworldConfig(map=text, cap=60, bump=-1.0)
         snapshot = replay(config, (), 3).snapshot()
-        for view in ("values", "visits"):
+        for view in VIEWS:
             figure = pictures.world(config, snapshot, view, 0, True, 0).figures[0]
-            scale = min(1.0, max(0.62, 343 / figure.width))
-            sizes = [item["size"] * scale for item in figure.items if item["t"] == "text"]
-            assert min(sizes) >= 10.5, (text, view)
+            sizes = [item["size"] * min(1.0, 342 / figure.width) for item in figure.items if item["t"] == "text"]
+            assert not sizes or min(sizes) >= 11, (text, view)
+        for figure in pictures.update(config, snapshot, 0, 0, 0.5).figures:
+            assert min(item["size"] for item in figure.items if item["t"] == "text") * 342 / figure.width >= 11
 
 
 def test_an_agent_walks_to_the_end_before_the_next_one_does():

@@ -235,6 +235,16 @@ def test_the_cart_stands_where_the_episode_had_it():
     assert all(len(i["way"]) == 1 for i in pictures.cart(config, run.snapshot(), "latest", 500, False).figures[0].items if i.get("way"))  # fmt: skip
 
 
+def test_pictures_can_be_read_on_a_phone():
+    """Figures are 342 pixels wide there; with letters below 11 they would have to be scrolled."""
+    for method in POLICY_METHODS:
+        config = PolicyGradientConfig(method=method)
+        for scene in scenes(config, replay(config, (), 12).snapshot()):
+            for figure in scene.figures:
+                sizes = [item["size"] for item in figure.items if item["t"] == "text"]
+                assert not sizes or min(sizes) * min(1.0, 342 / figure.width) >= 11, sizes
+
+
 def test_the_plane_says_what_the_policy_says():
     config = PolicyGradientConfig()
     run = replay(config, (), 30)
