@@ -59,7 +59,7 @@ with side:
     first, second = st.columns(2)
     with first:
         controls.slider("length", t("序列长度 T", "Sequence length T"), help=t("一个序列有几步；“复制”里是中间隔几步。", "Steps of a sequence; of “copying” the delay between."))  # fmt: skip
-        controls.slider("delay", t("窗口的延时 p", "Delays p of the window"), help=t("延时网络看得见 x(t)…x(t−p)，共 p+1 步。", "The time-delay network sees x(t)…x(t−p): p + 1 steps."))  # fmt: skip
+        controls.slider("delay", t("窗口的延时 p", "Window delays p"), help=t("延时网络看得见 x(t)…x(t−p)，共 p+1 步。", "The time-delay network sees x(t)…x(t−p): p + 1 steps."))  # fmt: skip
     with second:
         controls.slider("hidden", t("隐状态大小", "Hidden size"))
         if task == "recall":
@@ -71,7 +71,7 @@ with side:
     with first:
         controls.choice("activation", t("激活函数", "Activation"), {"tanh": "tanh", "relu": "ReLU"})
     with second:
-        controls.slider("clip", t("梯度截断（0 = 不截）", "Clip the gradient (0 = off)"), help=t("梯度的范数最多这么大。", "The norm of the gradient is at most this."))  # fmt: skip
+        controls.slider("clip", t("梯度截断（0 = 不截）", "Clipping (0 = off)"), help=t("梯度的范数最多这么大。", "The norm of the gradient is at most this."))  # fmt: skip
     config = lesson.config(controls, own_series.explain)
     steps = steps_of(config.task, config.length)
     controls.limits |= {"at": range(1, steps + 1), "unit": range(1, config.hidden + 1)}

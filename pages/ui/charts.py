@@ -27,6 +27,9 @@ STACKED = {"top": {"direction": "vertical", "anchor": "start"}}  # two keys side
 SIGNS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")  # a run each
 SIGN_EVERY = 24  # points of a curve from one sign to the next
 NUMBERS = ".4~g"  # of an axis; without its own precision d3 takes that of a step, and 20 becomes 2e+1
+DECADES = (
+    "datum.label && (abs(datum.value) >= 1e-3 ? datum.label : format(datum.value, '.0e'))"  # not 0.000001 beside 1e-8
+)
 SMALLEST = 1e-12  # where a logarithmic axis, which has no zero, draws one
 
 
@@ -114,7 +117,7 @@ def curve_spec(
         scale=alt.Scale(type="log") if logarithmic else alt.Scale(zero=False),
         axis=alt.Axis(format=".0%", tickCount=5, tickMinStep=0.01)
         if unit == "%"
-        else alt.Axis(format=NUMBERS, tickCount=5),
+        else alt.Axis(format=NUMBERS, tickCount=5, **({"labelExpr": DECADES} if logarithmic else {})),
     )
     tooltip = [
         alt.Tooltip("step:Q", title=words.step, format="d"),

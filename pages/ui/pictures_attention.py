@@ -371,11 +371,11 @@ SCORES_TEX = {
 def formula(config: AttentionConfig, steps: Steps) -> str:
     """KaTeX: score, softmax, weighted sum, the last with its numbers."""
     heaviest = steps.weights.argsort(descending=True)[:2].tolist()
-    products = "+".join(rf"{steps.weights[key]:.2f}\cdot({steps.values[key, -1]:.2f})" for key in heaviest)
+    products = "+".join(rf"{{{steps.weights[key]:.2f}\cdot({steps.values[key, -1]:.2f})}}" for key in heaviest)
     value = r"\mathbf v_i" if config.memory == "key_value" else r"\mathbf k_i"
     divisor = rf"\,/\,{config.temperature:g}" if config.temperature != 1 else ""
     chosen = rf"\sum_i\alpha_i\,{value}" if config.choice == "soft" else value.replace("_i", r"_\tau")
     return (
-        rf"\alpha_i=\underset{{i}}{{\operatorname{{softmax}}}}\Bigl({SCORES_TEX[config.scoring]}{divisor}\Bigr)\qquad "
-        rf"y={chosen}={products}+\cdots=\mathbf{{{steps.output[-1]:.2f}}}"
+        rf"\alpha_i={{\underset{{i}}{{\operatorname{{softmax}}}}\Bigl({SCORES_TEX[config.scoring]}{divisor}\Bigr)}}\qquad\allowbreak "  # in braces: no line ends within
+        rf"{{y={chosen}}}={products}+\cdots=\mathbf{{{steps.output[-1]:.2f}}}"
     )

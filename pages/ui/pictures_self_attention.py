@@ -394,7 +394,7 @@ def shape_formula(config: SelfAttentionConfig) -> str:
     T, d, D, K = config.length, config.width // config.heads, config.width, config.heads
     return (
         rf"\operatorname{{softmax}}\!\Big(\underset{{{T}\times{d}}}{{Q_k}}\;\underset{{{d}\times{T}}}{{K_k^\top}}\,/\sqrt{{{d}}}\Big)\,"
-        rf"\underset{{{T}\times{d}}}{{V_k}} = {{Z_k,\ \ k = 1\dots{K},\qquad}}"
+        rf"\underset{{{T}\times{d}}}{{V_k}} = {{Z_k,\ \ k = 1\dots{K},}}\qquad\allowbreak "
         rf"{{\underset{{{T}\times{D}}}{{[\,Z_1 \dots Z_{{{K}}}\,]}}\;W_O}}"  # in braces: no line ends within
     )
 

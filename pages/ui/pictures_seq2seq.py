@@ -179,6 +179,6 @@ def formula(config: Seq2SeqConfig) -> str:
     tex = tex.replace(r"\sqrt{d}", rf"\sqrt{{{config.hidden}}}")
     context = rf"\sum_t \alpha_{{ut}}\,{value}" if config.attention == "soft" else value.replace("h_t", r"h_{\tau}") + r",\ \ \tau\sim\alpha_u"  # fmt: skip
     return (
-        rf"\alpha_{{ut}}=\underset{{t}}{{\operatorname{{softmax}}}}\Bigl({tex}\Bigr)\qquad \mathbf c_u={context}\qquad "
-        r"p(y_u)=\operatorname{softmax}(R\,[\mathbf s_u;\mathbf c_u])"
+        rf"\alpha_{{ut}}={{\underset{{t}}{{\operatorname{{softmax}}}}\Bigl({tex}\Bigr)}}\quad\allowbreak {{\mathbf c_u={context}}}\quad\allowbreak "
+        r"{p(y_u)=\operatorname{softmax}(R\,[\mathbf s_u;\mathbf c_u])}"  # in braces: no line ends within
     )
