@@ -126,13 +126,13 @@ def cart(
     places = places[:: max(1, math.ceil(len(places) / FRAMES))][:-1] + places[-1:]
     with drawn.held(config.method) if live else nullcontext():
         standing(drawn, places, METRE, GROUND, WIDTH / 2, min(seconds, LIVE_SECONDS) if live else seconds, limits=True)
-        told(drawn, config, view, last)
-    for number in range(POSES if count else 0):
-        step = round(number * count / (POSES - 1))
-        middle = (number + 0.5) * WIDTH / POSES
-        standing(drawn, [episode.places[step]], 34, 268, middle, 0.0, shift=7)
-        near = abs(step - here) <= count / (POSES - 1) / 2
-        drawn.text(str(step), middle, 295, size=18, anchor="middle", ink="text" if near else "muted", bold=near)
+        told(drawn, config, view, last, live and seconds > 0)
+        for number in range(POSES if count else 0):
+            step = round(number * count / (POSES - 1))
+            middle = (number + 0.5) * WIDTH / POSES
+            standing(drawn, [episode.places[step]], 34, 268, middle, 0.0, shift=7)
+            near = abs(step - here) <= count / (POSES - 1) / 2
+            drawn.text(str(step), middle, 295, size=18, anchor="middle", ink="text" if near else "muted", bold=near)
     ending = t("倒了", "it fell") if episode.fell else t("还站着", "still up")
     return Scene((drawn,), t(f"小车倒立摆的一个回合，{count} 步，{ending}。", f"One episode of the cart-pole: {count} steps, {ending}."))  # fmt: skip
 
@@ -169,8 +169,8 @@ def standing(
     drawn.path(f"M0 0V{-length:.1f}", ink=POLE, width=0.09 * metre, way=poses, seconds=seconds)
 
 
-def told(drawn: Figure, config: PolicyGradientConfig, view: Seen, last: bool) -> None:
-    """Where it is, in words, and the push that comes next."""
+def told(drawn: Figure, config: PolicyGradientConfig, view: Seen, last: bool, live: bool) -> None:
+    """Where it is, in words, and the push that comes next; while it moves, what becomes of it."""
     episode, here = view.episode, view.at
     x, _, angle, _ = episode.places[here]
     count = len(episode.actions)
@@ -180,7 +180,10 @@ def told(drawn: Figure, config: PolicyGradientConfig, view: Seen, last: bool) ->
         )
         return
     words = t(f"第 {here} / {count} 步", f"Step {here} of {count}")
-    drawn.text(f"{words}　x = {short(x)} m　θ = {short(math.degrees(angle))}°", 4, 22, size=18)
+    if live:
+        drawn.text(t(f"训练中的一个回合：{count} 步", f"An episode of training: {count} steps"), 4, 22, size=18)
+    else:
+        drawn.text(f"{words}　x = {short(x)} m　θ = {short(math.degrees(angle))}°", 4, 22, size=18)
     if last:
         down = t("倒了", "down") if abs(angle) > FALLEN_AT else t("出界", "off the track")
         drawn.text(down if is_down(episode.places[here]) else t("时间到，还站着", "time is up, still standing"), WIDTH - 4, 22, size=18, anchor="end", bold=True)  # fmt: skip
@@ -276,7 +279,7 @@ def returns(snapshots: Mapping[str, Snapshot], method: str) -> Figure:
         drawn.line(left, y(value), right, y(value), ink="line", width=1)
         drawn.text(str(value), left - 5, y(value) + 5, size=14, anchor="end", ink="muted")
     drawn.line(left, y(SOLVED), right, y(SOLVED), ink="text", width=1.6, dash="3 4")
-    drawn.text(f"{SOLVED}", right - 2, y(SOLVED) + 16, size=14, anchor="end", bold=True)
+    drawn.text(f"{SOLVED}", left + 4, y(SOLVED) + 17, size=14, bold=True)  # early returns are far below
     count = len(values)
     first = snapshot.step - count + 1
     drawn.text(str(first) if count > 1 else "", left, bottom + 17, size=14, ink="muted")
