@@ -228,6 +228,7 @@ class DescentLearner:
     """
 
     metrics: tuple[Metric, ...] = (LOSS, DISTANCE)
+    memories = ("path",)  # of its state, beside the position
 
     def __init__(self, config: GradientDescentConfig, generator: torch.Generator):
         self.config, self.generator = config, generator

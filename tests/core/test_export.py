@@ -733,15 +733,16 @@ def test_weights_load_safely_and_are_the_models():
 
 
 @pytest.mark.parametrize(
-    ("method", "names"),
+    ("lesson", "method", "names"),
     [
-        ("value_iteration", {"values"}),
-        ("q_learning", {"action_values"}),
-        ("dqn", {"weight1", "bias1", "weight2", "bias2"}),
+        ("gridworld", "value_iteration", {"values"}),
+        ("gridworld", "q_learning", {"action_values"}),
+        ("gridworld", "dqn", {"weight1", "bias1", "weight2", "bias2"}),
+        ("gradient_descent", "adam", {"position"}),
     ],
 )
-def test_what_is_only_remembered_is_none_of_the_weights(method, names):
-    run = Run(replace(next(iter(presets(LESSONS["gridworld"]).values())), method=method))
+def test_what_is_only_remembered_is_none_of_the_weights(lesson, method, names):
+    run = Run(replace(next(iter(presets(LESSONS[lesson]).values())), method=method))
     assert set(torch.load(io.BytesIO(weights(run)), weights_only=True)) == names < run.learner.state().keys()
 
 
