@@ -132,10 +132,10 @@ rows = [t("| 方法 | 界限 | 现在的 η |", "| Method | Limit | η now |"), 
 for name in METHODS:
     limit = rate_limit(name, steepest, config.momentum)
     if limit is None:
-        known, state = t("没有公式", "no formula"), t("可能发抖", "may tremble")
+        known, state = t("没有公式", "no formula"), "–"
     else:
         known = f"${bounds[name]}$ = **{limit:.3g}**"
-        state = t(f":red[:material/error: {rate / limit:.0%}，超过了]", f":red[:material/error: {rate / limit:.0%}, exceeded]") if rate > limit else f"{rate / limit:.0%}"  # fmt: skip
+        state = f":red[:material/error: {rate / limit:.0%}]" if rate > limit else f"{rate / limit:.0%}"  # fmt: skip
     rows.append(f"| {term(name)} | {known} | {state} |")
 st.markdown("\n".join(rows))
 with st.expander(t("每种方法怎样走一步", "How each method takes a step"), icon=":material/functions:"):

@@ -31,6 +31,7 @@ FINE = 121  # places per side at which the contour lines are computed
 CONTOURS = 11
 RELIEF = 5.5  # how much the light brings out slopes
 SIDE, LEFT, TOP = 440.0, 34.0, 56.0  # of the large map, in units
+TICK = 16  # of the smallest words: so large that the map fits a phone
 CORNERS = 80  # of a path, at most
 INK = "#17212b"  # of lines on the map, which is light in both themes
 COLOURS = dict(zip(METHODS, ("#1f6cab", "#c65300", "#087a5d", "#a8367a", "#6b5900"), strict=True))  # SERIES, darker
@@ -224,9 +225,9 @@ def axes(figure: Figure, config: GradientDescentConfig) -> None:
         along = (value + EDGE) * SIDE / (2 * EDGE)
         text = str(value).replace("-", "−")
         figure.line(LEFT + along, TOP + SIDE + 4, LEFT + along, TOP + SIDE + 9, width=1)
-        figure.text(text, LEFT + along, TOP + SIDE + 25, size=14, anchor="middle", ink="muted")
+        figure.text(text, LEFT + along, TOP + SIDE + 25, size=TICK, anchor="middle", ink="muted")
         figure.line(LEFT - 9, TOP + SIDE - along, LEFT - 4, TOP + SIDE - along, width=1)
-        figure.text(text, LEFT - 12, TOP + SIDE - along + 5, size=14, anchor="end", ink="muted")
+        figure.text(text, LEFT - 12, TOP + SIDE - along + 5, size=TICK, anchor="end", ink="muted")
     first, second = ("w₁", "w₂") if config.surface == "digits" else ("x", "y")
     figure.text(first, LEFT + SIDE, TOP + SIDE + 42, size=16, anchor="end", ink="muted")
     figure.text(second, LEFT - 12, TOP + 8, size=16, anchor="end", ink="muted")
@@ -235,7 +236,7 @@ def axes(figure: Figure, config: GradientDescentConfig) -> None:
 def legend(figure: Figure, name: str, x: float, y: float) -> None:
     figure.line(x, y - 5, x + 32, y - 5, ink=SERIES[METHODS.index(name)], width=2.6, dash=DASHES[name])
     figure.path(sign(name, x + 16, y - 5, 6.5), ink="none", fill=SERIES[METHODS.index(name)])
-    figure.text(term(name), x + 40, y, size=15)
+    figure.text(term(name), x + 40, y, size=TICK)
 
 
 def sign(name: str, x: float, y: float, size: float) -> str:

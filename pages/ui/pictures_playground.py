@@ -48,9 +48,10 @@ DARK, LIGHT, CHOSEN = "#17212b", "#ffffff", "#c4347f"
 THINNEST, THICKER, THICKEST = 0.8, 1.5, 12.0  # edges: of weight 0, more for each 1, at most
 LINES, BETWEEN = 13, 5  # of the grid in hidden space, and pieces from one to the next
 LOWEST, HIGHEST = 1e-8, 1e1  # gradient norms drawn
+NARROW, NAMES, LETTERS = 330.0, 70.0, 40  # width of a diagnosis, of its names, and of its lines in letters
 VALUE_BINS = 9  # shades of points that have a value
 
-VANISHED, FLAT, MANY_DEAD, TOO_FAR, LEARNED_BY_HEART = 1e-3, 0.05, 0.25, 0.03, 5.0  # from where it is a diagnosis
+VANISHED, FLAT, MANY_DEAD, TOO_FAR, LEARNED_BY_HEART = 1e-2, 0.05, 0.25, 0.03, 5.0  # from where it is a diagnosis
 
 
 # ---- words -----------------------------------------------------------------------------------------------------------
@@ -570,7 +571,7 @@ def straight(figure: Figure, box: Box, weights: list[float], bias: float) -> Non
 
 def frame(figure: Figure, box: Box, first: str, second: str) -> None:
     figure.rect(PLOT_LEFT, PLOT_TOP, PLOT, PLOT, ink="line", stroke=1)
-    left, right, low, high = (f"{round(end):d}" if abs(end) >= 0.5 else f"{end + 0:.1f}" if abs(end) > 0.1 else "0" for end in box)  # fmt: skip
+    left, right, low, high = (f"{round(end):d}" if abs(end) >= 0.9 else f"{end + 0:.1f}" if abs(end) > 0.1 else "0" for end in box)  # fmt: skip
     y = PLOT_TOP + PLOT + 18
     for text, x, anchor in ((left, PLOT_LEFT, "start"), (right, PLOT_LEFT + PLOT, "end")):
         figure.text(text.replace("-", "−"), x, y, size=14, anchor=anchor, ink="muted")
@@ -638,27 +639,40 @@ def inside(config: PlaygroundConfig, snapshot: Snapshot, rate: float | None = No
     """For every layer the length of its gradient and the mean slope of its neurons; and the verdicts."""
     said = verdicts(config, snapshot, rate)
     found = diagnose(config, snapshot.state)
-    layers = len(found.gradient_norms)
-    figure = Figure(660, 58 + 30 * layers + 28 * len(said))
-    left, wide, second = 92.0, 190.0, 410.0
-    figure.text(
-        t("梯度的长度（每格 10 倍）", "length of the gradient (10 times a notch)"), left, 17, size=15, bold=True
-    )
-    figure.text(t("平均 |f′|", "mean |f′|"), second, 17, size=15, bold=True)
+    layers, wide = len(found.gradient_norms), 150.0
+    below = 60 + 30 * layers
+    lines = [line for text in said for line in broken(text)]
+    left, right = Figure(NARROW, below + 24 * len(lines)), Figure(NARROW, below)
+    left.text(t("梯度的长度（每格 10 倍）", "gradient length (a notch: ×10)"), 0, 17, size=15, bold=True)
+    right.text(t("平均 |f′|", "mean |f′|"), 0, 17, size=15, bold=True)
     for decade in range(10):
-        x = left + wide * decade / 9
-        figure.line(x, 30, x, 34 + 30 * layers, ink="line", width=1)
+        x = NAMES + wide * decade / 9
+        left.line(x, 30, x, 34 + 30 * layers, ink="line", width=1)
     for layer, norm in enumerate(found.gradient_norms, start=1):
         y = 52 + 30 * (layer - 1)
         name = t(f"第 {layer} 层", f"layer {layer}") if layer < layers else t("输出层", "output")
-        figure.text(name, 0, y)
+        left.text(name, 0, y)
         share = (math.log10(max(norm, LOWEST)) - math.log10(LOWEST)) / (math.log10(HIGHEST) - math.log10(LOWEST)) if math.isfinite(norm) else 1.0  # fmt: skip
-        figure.rect(left, y - 13, max(1.0, wide * min(1.0, share)), 17, ink="none", fill=SERIES[0])
-        figure.text(short(norm), left + wide + 10, y)
+        left.rect(NAMES, y - 13, max(1.0, wide * min(1.0, share)), 17, ink="none", fill=SERIES[0])
+        left.text(short(norm), NAMES + wide + 10, y)
         if layer < layers:
             slope = found.slopes[layer - 1]
-            figure.rect(second, y - 13, max(1.0, 150 * min(1.0, slope if math.isfinite(slope) else 0.0)), 17, ink="none", fill=SERIES[2])  # fmt: skip
-            figure.text(short(slope), second + 160, y)
-    for i, text in enumerate(said):
-        figure.text(text, 0, 62 + 30 * layers + 28 * i, size=16, bold=True)
-    return Scene((figure,), " ".join(said))
+            right.text(name, 0, y)
+            right.rect(NAMES, y - 13, max(1.0, wide * min(1.0, slope if math.isfinite(slope) else 0.0)), 17, ink="none", fill=SERIES[2])  # fmt: skip
+            right.text(short(slope), NAMES + wide + 10, y)
+    for i, line in enumerate(lines):
+        left.text(line, 0, below + 4 + 24 * i, size=15, bold=True)
+    return Scene((left, right) if layers > 1 else (left,), " ".join(said))
+
+
+def broken(text: str) -> list[str]:
+    """A sentence in lines of LETTERS at most, a Chinese character for two."""
+    lines, words = [""], list(text) if any(ord(letter) > 0x2E80 for letter in text) else text.split(" ")
+    gap = "" if len(words) == len(text) else " "
+    for word in words:
+        longer = f"{lines[-1]}{gap}{word}" if lines[-1] else word
+        if sum(2 if ord(letter) > 0x2E80 else 1 for letter in longer) <= LETTERS or word in "，。：；":
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

@@ -355,6 +355,8 @@ def test_saturation_counts_points():
     assert [each < 0.25 * SATURATED for each in slopes] == [True, False, False, False]
     found = saturation(config, initial_state(config))
     assert (found.saturated, found.dead, found.slope) == (0.25, 0.0, pytest.approx(sum(slopes) / 4))
+    less = replace(config, weight_2=1.0, bias=-4.0)  # z = −4, −3, 1, 2, and σ′(−4) is 7% of its largest value
+    assert saturation(less, initial_state(less)).saturated == 0.0
     relu = saturation(replace(config, activation="relu"), initial_state(config))
     assert (relu.saturated, relu.dead, relu.slope) == (0.75, 0.75, 0.25)  # at 0 the slope is taken as 0
 

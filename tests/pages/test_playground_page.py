@@ -428,11 +428,23 @@ def test_the_line_in_hidden_space_parts_what_the_network_parts():
 # What is measured
 
 
+@pytest.mark.parametrize("language", ("zh", "en"))
+def test_a_diagnosis_is_broken_into_lines_that_a_phone_has_room_for(language, monkeypatch):
+    monkeypatch.setattr("pages.ui.text.language", lambda: language)
+    said = pictures.verdicts(PRESETS["dead_relus"], snapshot(PRESETS["dead_relus"], 50))
+    for text in said:
+        lines = pictures.broken(text)
+        assert ("" if language == "zh" else " ").join(lines) == text
+        assert all(sum(2 if ord(letter) > 0x2E80 else 1 for letter in line) <= pictures.LETTERS + 2 for line in lines)
+    (left, right) = pictures.inside(PRESETS["dead_relus"], snapshot(PRESETS["dead_relus"], 50)).figures
+    assert left.width == right.width < 343  # CSS pixels on a phone
+
+
 @pytest.mark.parametrize(
     ("name", "steps", "part"),
     [
         ("circle", 2000, "nothing wrong"), ("zeros", 10, "all the same"), ("dead_relus", 300, "75% of the hidden"),
-        ("deep_sigmoid", 1, "vanishes"), ("overfitting", 300, "overfitting"), ("too_fast", 100, "too high"),
+        ("deep_sigmoid", 1, "vanishes"), ("deep_sigmoid", 1000, "vanishes"), ("deep", 100, "nothing wrong"), ("overfitting", 300, "overfitting"), ("too_fast", 100, "too high"),
         ("diverging", 22, "too high"),
     ],
 )  # fmt: skip
