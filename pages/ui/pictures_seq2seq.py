@@ -97,7 +97,8 @@ def alignment(answer: Answer, title: str, widest: float) -> Figure:
     drawn = Figure(LEFT + max(width, 230) + 10, TOP + height + BOTTOM)
     drawn.text(title, LEFT, 20, bold=True, size=17)
     drawn.text(answer.score, LEFT + max(width, 230), 20, anchor="end", size=15, ink="muted")
-    size = max(11.0, min(18.0, cell * (0.72 if answer.asked is None else 0.55)))
+    small = 13.0 if answer.asked is None else min(13.0, max(11.0, 0.75 * cell))  # two maps side by side shrink a little
+    size = max(small, min(18.0, cell * (0.72 if answer.asked is None else 0.55)))
     if answer.weights is None:
         drawn.rect(LEFT, TOP, width, height, ink="muted", fill="panel", dash="4 5")
         for line, words in enumerate(t("没有地方可看：|全靠一个状态记住", "Nowhere to look:|one state has to hold it all").split("|")):  # fmt: skip

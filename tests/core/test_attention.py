@@ -379,6 +379,25 @@ def test_hard_attention_stands_still_and_sampled_attention_learns():
     assert loss("sampled", 600) < 0.4 < 1.1 < loss("sampled", 0)
 
 
+def test_a_drawn_key_is_learned_by_its_error_less_the_mean_error_of_the_batch():
+    learner = Run(PRESETS["sampled"]).learner
+    twin, taken = torch.Generator(), []
+    twin.set_state(learner.generator.get_state())
+    learner.optimizer.step = lambda gradients, learning_rate: taken.extend(gradients)
+    learner.update(0.1)
+
+    keys, following = memories("sunspots")[0][:2]
+    chosen = torch.randint(len(keys), (32,), generator=twin)
+    scale = torch.zeros(2, requires_grad=True)
+    scores = -0.5 * ((keys[chosen][:, None] - keys) * scale.exp()).square().sum(-1)
+    scores = scores.masked_fill(torch.eye(len(keys), dtype=torch.bool)[chosen], -torch.inf)
+    drawn = drawn_by(scores.softmax(-1).detach(), twin)
+    errors = (following[drawn, 0] - following[chosen, 0]) ** 2
+    surprise = scores.log_softmax(-1).gather(1, drawn[:, None])[:, 0]
+    (expected,) = torch.autograd.grad(((errors - errors.mean()) * surprise).mean(), scale)
+    torch.testing.assert_close(taken[0], expected, rtol=1e-3, atol=1e-5)
+
+
 def test_what_breaks_is_worse():
     good = loss("distance", 300)
     assert all(loss(name, 300) > 1.5 * good for name in ("dot", "plain", "hot"))

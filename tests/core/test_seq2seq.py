@@ -233,6 +233,14 @@ def test_equal_configs_give_equal_histories(attention):
     assert first.history[-1].scores != replay(replace(config, seed=5), steps=15).history[-1].scores
 
 
+def test_how_sharply_it_looks_is_told_of_the_weights_and_not_of_the_one_position_that_is_taken():
+    run = Run(Seq2SeqConfig(attention="hard"))
+    written = run.learner.model.write(held_out_examples(run.config))
+    assert (written.weights.amax(-1) == 1).all()
+    told = run.history[0].scores["test"]["Largest weight"]
+    assert told == pytest.approx(written.expected.amax(-1).mean().item()) and told < 0.3
+
+
 def test_races_share_task_and_seed():
     config = Seq2SeqConfig(task="sort", seed=3, attention="none")
     for kind in RACES:
