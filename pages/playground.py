@@ -168,7 +168,7 @@ if data.open:
             controls.slider("count", t("点数", "Points"))
             if config.data in MULTI_CLASS:
                 controls.slider("classes", t("类数", "Classes"))
-            st.button(t("用自己的点", "Use points of my own"), key="playground_own", icon=":material/edit:", on_click=controls.put, kwargs={"data": OWN_CLASSES}, width="stretch")  # fmt: skip
+            st.button(t("在这些点上改", "Edit these points"), key="playground_own", icon=":material/edit:", on_click=own_points.take_over, args=(controls, config), help=t(f"取其中 {own_points.TAKEN} 个作自己的点：再点上几个，或者清空重来。", f"Takes {own_points.TAKEN} of them as points of your own: add some, or clear them and begin anew."), width="stretch")  # fmt: skip
         controls.slider("train_share", t("训练占比", "Share for training"), format="%.1f")
 if network.open:
     with network:

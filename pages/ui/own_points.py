@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import streamlit as st
+import torch
 
 from core.config import Span
 from core.data.tables import CLASSES, Table, TableError, read_points
-from core.playground import OWN_CLASSES, OWN_POINTS, OWN_VALUES
+from core.playground import OWN_CLASSES, OWN_POINTS, OWN_VALUES, PlaygroundConfig, is_regression, points_of
 from pages.ui import own_file
 from pages.ui.address import LONGEST, fits
 from pages.ui.controls import Controls, settings
 from pages.ui.text import t
 
+TAKEN = 120  # points of the drawn ones that become own ones
 STARTER = (-2.0, -2.0, 0.0, 2.0, 2.0, 1.0)  # two points: what there is before the first click
 UPLOAD, TABLE = "playground_upload", "playground_table"
 COLUMN_KEYS = ("playground_column_1", "playground_column_2", "playground_column_3")
@@ -61,6 +63,19 @@ def add(controls: Controls, x1: float, x2: float) -> None:
     value = float(controls.value("add_class")) if controls.value("data") == OWN_CLASSES else controls.value("add_value")
     if len(points) // 3 < OWN_POINTS:
         controls.put(points=(*points, x1, x2, value))
+
+
+def take_over(controls: Controls, config: PlaygroundConfig) -> None:
+    """From a callback: some of the points that are drawn become own ones, in tenths, so few that a link holds them."""
+    points = points_of(config)
+    inputs, targets = (
+        torch.cat([points.train_inputs, points.test_inputs]),
+        torch.cat([points.train_targets, points.test_targets]),
+    )
+    every = max(1, len(inputs) // TAKEN)  # training and test points alike
+    table = torch.cat([inputs, targets[:, None]], 1)[::every][:TAKEN]
+    values = tuple(round(value, 1) for value in table.flatten().tolist())
+    controls.put(points=values, data=OWN_VALUES if is_regression(config) else OWN_CLASSES)
 
 
 def undo(controls: Controls) -> None:

@@ -35,7 +35,7 @@ from pages.ui.palette import NEGATIVE, POSITIVE, SERIES
 from pages.ui.scene import SIGNS, Figure, Plane, Scene
 from pages.ui.text import t
 
-WIDTH, ANSWER_WIDTH, HEIGHT = 650.0, 356.0, 466.0  # of the network, of its answer, of both
+WIDTH, ANSWER_WIDTH, HEIGHT = 650.0, 356.0, 474.0  # of the network, of its answer, of both
 THUMB, PITCH, TOP = 38.0, 44.0, 64.0  # a neuron's map, from one to the next, where they begin
 INPUT_LEFT, OUTPUT_LEFT = 66.0, 584.0  # left edges of the first and the last column
 CELLS, FINE = 16, 40  # of a neuron's map, and of the answer's, along one side
@@ -224,7 +224,7 @@ def network(config: PlaygroundConfig, state: dict[str, Tensor], chosen: Place | 
         elif class_count(config) > 2:
             for neuron in range(1, len(maps) + 1):
                 sign_at(figure, SIGNS[neuron - 1], x + THUMB + 14, middle(neuron), 6, fill=SERIES[neuron - 1])
-    figure.text(verdict, 0, HEIGHT - 28, size=15, bold=True)
+    figure.text(verdict, 0, HEIGHT - 27, size=15, bold=True)
     figure.text(t("指着神经元：放大它的图；点神经元或边：改它的数", "Point at a neuron: its map large. Click a neuron or an edge: edit its number"), 0, HEIGHT - 6, size=14, ink="muted")  # fmt: skip
     return figure
 

@@ -18,6 +18,7 @@ from core.playground import (
     DATA,
     INPUTS,
     OWN_CLASSES,
+    OWN_VALUES,
     PRESETS,
     PlaygroundConfig,
     SeedRace,
@@ -169,6 +170,24 @@ def test_points_are_added_taken_back_and_cleared():
     assert len(config_of(app).points) == 9
     app.button(key="playground_clear").click().run()
     assert config_of(app).points == own_points.STARTER
+
+
+@pytest.mark.parametrize(
+    ("data", "own"), [("spirals", OWN_CLASSES), ("multi_gaussian", OWN_VALUES), ("circle", OWN_CLASSES)]
+)
+def test_the_points_that_are_drawn_can_be_edited(data, own):
+    app = opened(open_page(data=data, count="500"), "data_more")
+    before = config_of(app)
+    app.button(key="playground_own").click().run()
+    assert not app.exception and not app.warning
+    after = config_of(app)
+    assert after.data == own and len(after.points) == 3 * own_points.TAKEN and "playground_points" in app.query_params
+    drawn_before = points_of(before)
+    places = torch.cat([drawn_before.train_inputs, drawn_before.test_inputs])
+    taken = torch.tensor(after.points).reshape(-1, 3)
+    assert torch.cdist(taken[:, :2], places).min(1).values.max() < 0.08  # rounded to tenths
+    click(app, 5.5, 5.5)
+    assert len(config_of(app).points) == 3 * own_points.TAKEN + 3
 
 
 def test_points_become_values_and_classes_again():
