@@ -439,6 +439,7 @@ class ValueLearner(CartLearner):
     """
 
     metrics = (*CartLearner.metrics, CART_EXPLORATION, ERROR)
+    memories = (*CartLearner.memories, *(f"frozen.{name}" for name in ("weight1", "bias1", "weight2", "bias2")))
 
     def __init__(self, config: PolicyGradientConfig, generator: torch.Generator):
         super().__init__(config)

@@ -657,7 +657,8 @@ def html(settings: list[str], numbers: list[str], table: list[Row]) -> str:
 def notes(live: Live) -> list[str]:
     """What the numbers are, what was done for a repetition, and what is not as it should be."""
     pins = pins_of(live.stem)
-    lines = [t("分数：测试集上的最好值。", "Scores: the best on held-out data.")]
+    held_out = any("test" in run.history[0].scores for run in live.race.runs.values())
+    lines = [t("分数：测试集上的最好值。", "Scores: the best on held-out data.") if held_out else t("分数：训练中的最好值。", "Scores: the best while it trained.")]  # fmt: skip
     if len(live.race.runs) > 1:
         lines[0] += t("步/秒是整场比赛的。", " Steps/s: of the whole race.")
     if any(line.diverged for each in pins for line in each.lines) or live.race.diverged:

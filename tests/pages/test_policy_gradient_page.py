@@ -331,3 +331,15 @@ def test_a_critic_has_parameters_of_its_own():
     hidden = PolicyGradientConfig().hidden
     assert parameters_of(alone) == 5 * hidden + 2 * (hidden + 1)
     assert parameters_of(beside) == parameters_of(alone) + 5 * hidden + hidden + 1
+    values = Run(PolicyGradientConfig(method="dqn"))
+    for _ in range(3):
+        assert parameters_of(values) == parameters_of(alone), "a frozen copy is not learned"
+        values.step()
+
+
+def test_a_pin_says_what_its_scores_are():
+    app = open_page()
+    app.button(key="policy_gradient_step").click().run()
+    app.button(key="policy_gradient_pin").click().run()
+    told = " ".join(each.value for kind in (app.caption, app.markdown) for each in kind)
+    assert "the best while it trained" in told and "held-out" not in told
