@@ -230,7 +230,13 @@ class CartLearner:
     """What all methods share: episodes, their returns, and what the pictures need."""
 
     metrics: tuple[Metric, ...] = (CART_RETURN, CART_GREEDY, CART_LATEST)
-    memories = ("returns", "places", "actions", "fell", "values")  # of its state, beside what is learned
+    memories: tuple[str, ...] = (
+        "returns",
+        "places",
+        "actions",
+        "fell",
+        "values",
+    )  # of its state, beside what is learned
 
     def __init__(self, config: PolicyGradientConfig):
         self.config = config
