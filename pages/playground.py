@@ -152,7 +152,8 @@ with which:
 with value:
     live.hand(chosen, pictures.value_of(now.state, chosen), WEIGHT, t("现在的值（可改）", "Its value now (edit it)"))
 with test:
-    controls.toggle("held_out", t("显示测试点", "Held-out points"))
+    if not own:  # of those all are shown
+        controls.toggle("held_out", t("显示测试点", "Held-out points"))
 with decided:
     controls.toggle("discrete", t("只看判决", "Decisions only"))
 

@@ -368,6 +368,15 @@ def test_dead_units_are_counted():
     assert diagnose(config, run.snapshot().state).dead == pytest.approx(3 / 6)
 
 
+@pytest.mark.parametrize(("activation", "net_inputs"), [("tanh", (2.9, 3.4)), ("sigmoid", (6.5, 6.8))])
+def test_a_unit_is_dead_below_half_a_percent_of_the_steepest_slope(activation, net_inputs):
+    """tanh′(2.9) = 1.2%, tanh′(3.4) = 0.4%; σ′(6.5) = 0.6% and σ′(6.8) = 0.4% of ¼."""
+    config = PlaygroundConfig(layers=(2,), activation=activation)
+    state = {name: torch.zeros_like(value) for name, value in Run(config).snapshot().state.items()}
+    state["bias_1"] = torch.tensor(net_inputs)
+    assert diagnose(config, state).dead == 0.5
+
+
 # By hand
 
 
