@@ -63,7 +63,7 @@ def _race_spec(names: tuple[str, ...], delays: tuple[int, ...], metric: str, wor
     x = alt.X("length:Q", title=words[0], scale=alt.Scale(type="log", domain=ends, nice=False), axis=axis)
     scale = alt.Scale(domain=[0, 1]) if shares else alt.Scale(type="log", nice=False)
     title = term(metric)
-    y = alt.Y("mean:Q", title=None, scale=scale, axis=alt.Axis(format="%" if shares else "~g", tickCount=5))
+    y = alt.Y("mean:Q", title=None, scale=scale, axis=alt.Axis(format="%" if shares else ".3~g", tickCount=5))
     colours = alt.Scale(domain=list(names), range=list(SERIES[: len(names)]))
     signs = alt.Scale(domain=list(names), range=list(SIGNS[: len(names)]))
     legend = alt.Legend(title=None, orient="top", symbolSize=150, symbolOpacity=1)

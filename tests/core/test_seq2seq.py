@@ -241,6 +241,16 @@ def test_how_sharply_it_looks_is_told_of_the_weights_and_not_of_the_one_position
     assert told == pytest.approx(written.expected.amax(-1).mean().item()) and told < 0.3
 
 
+def test_a_gradient_that_is_too_long_is_shortened_before_the_step():
+    learner = Run(Seq2SeqConfig(length=4)).learner
+    taken = []
+    learner.optimizer.step = lambda gradients, learning_rate: taken.extend(gradients)
+    with torch.no_grad():
+        learner.model.readout.weight.mul_(100)
+    learner.update(0.1)
+    assert torch.stack([part.norm() for part in taken]).norm().item() == pytest.approx(1.0, rel=1e-4)
+
+
 def test_races_share_task_and_seed():
     config = Seq2SeqConfig(task="sort", seed=3, attention="none")
     for kind in RACES:
