@@ -193,5 +193,5 @@ lesson.takeaways(
     t("**“自”是同一个序列。** 查询、键、值都来自它；学的是投影，权重对每个输入当场算出。", "**“Self” means the same sequence.** Queries, keys and values all come from it; the projections are learned, the weights are computed anew for every input."),
     t("**一个头只会做一次平均。** 要分清两次查找谁是谁，就要两个头；多头的参数并不更多：总是 $4D^2+4D$。", "**One head makes one average.** Telling two lookups apart takes two heads; and heads cost no parameters: $4D^2+4D$, however many."),
     t("**没有位置，就没有顺序。** 打乱输入，输出照样打乱；位置编码或因果掩码才让顺序有意义。", "**Without positions there is no order.** Shuffle the input and the output is shuffled alike; positions, or the causal mask, give order a meaning."),
-    t("**任意两个位置只隔一步**，不像循环网络隔着 $T$ 步；代价是 $T^2$ 个权重。", "**Any two positions are one step apart**, not $T$ as in a recurrent network; the price are $T^2$ weights."),
+    t("**任意两个位置只隔一步**，不像循环网络隔着 $T$ 步；代价是 $T^2$ 个权重。", "**Any two positions are one step apart**, not $T$ as in a recurrent network; the price is $T^2$ weights."),
 )  # fmt: skip

@@ -31,7 +31,7 @@ from pages.ui.text import t
 
 ROW = 26.0  # units from one symbol to the next where they stand in a column …
 TOP = 66.0  # … and above the first of them
-WEB, WEB_LEFT, WEB_RIGHT = 306.0, 36.0, 164.0  # the web of lines: its width, and where its two columns stand
+WEB, WEB_LEFT, WEB_RIGHT = 330.0, 36.0, 164.0  # the web of lines: its width, and where its two columns stand
 MAP_LEFT, MAP_TOP, MAP_SIDE = 30.0, 66.0, 244.0  # of the large map
 THUMBS, THUMB_STEP = 640.0, 112.0  # the width of the small maps of all heads, and from one to the next at most
 FAINT = 0.03  # a line of less weight is not drawn
@@ -121,7 +121,7 @@ def web(
         right = bool(answers[row] == wanted[row])
         shown = answer_word(config, int(answers[row]))
         figure.text(shown, WEB_RIGHT + 62, y_of(row) + 6, size=17, anchor="middle", mono=True, bold=right)
-        mark = "✓" if right else t(f"✗ 应为 {answer_word(config, int(wanted[row]))}", f"✗ not {answer_word(config, int(wanted[row]))}")  # fmt: skip
+        mark = "✓" if right else t(f"✗ 应为 {answer_word(config, int(wanted[row]))}", f"✗ wanted {answer_word(config, int(wanted[row]))}")  # fmt: skip
         figure.text(mark, WEB_RIGHT + 80, y_of(row) + 6, size=14, ink="muted" if right else "orange")
     return figure
 

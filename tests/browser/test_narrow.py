@@ -130,5 +130,5 @@ def test_on_a_wide_screen_nothing_scrolls_and_what_would_be_squeezed_wraps(port,
     scene = page.locator(".st-key-self_attention_picture0 .scene")
     boxes = [figure.bounding_box() for figure in scene.locator(".figure").all()]
     assert len({round(box["y"]) for box in boxes}) == 2
-    assert boxes[0]["width"] > 1.1 * 306
+    assert boxes[0]["width"] > 1.1 * 330
     assert sum(box["width"] for box in boxes) > scene.bounding_box()["width"]

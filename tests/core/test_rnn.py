@@ -215,6 +215,17 @@ def test_examples_are_counted_round():
     assert torch.equal(look(config, state, 1).inputs, look(config, state, 63).inputs)  # 62 years are held out
 
 
+def test_a_window_is_pushed_by_its_inputs_alone_and_then_by_the_bias():
+    config = RNNConfig(network="tdnn", delay=2, length=6)
+    state = Run(config).snapshot().state
+    seen = look(config, state)
+    weight, x = state["cell.weight"], seen.inputs
+    by_hand = sum(weight[:, :, back] @ x[4 - back] for back in range(3))
+    torch.testing.assert_close(seen.from_input[4], by_hand)
+    torch.testing.assert_close(seen.net_input[4], by_hand + state["cell.bias"])
+    assert state["cell.bias"].abs().min() > 0 and not seen.from_past.any()
+
+
 @pytest.mark.parametrize("network", ["rnn", "tdnn"])
 def test_a_forecast_one_step_ahead_is_the_held_out_answer(network):
     config = RNNConfig(task="sunspots", length=9, hidden=6, network=network)
