@@ -96,7 +96,7 @@ predict.ask(controls, asked.questions())
 challenges.board(controls, live, asked.challenges())
 lesson.takeaways(
     t("策略梯度：结果好的动作，以后概率调高；$\\nabla\\log\\pi$ 说往哪边调，它前面的权重说调多少。", "The policy gradient makes what went well more likely: $\\nabla\\log\\pi$ says how, the weight before it how much."),
-    t("REINFORCE 的权重是整段回报，无偏，但噪声大。减去基线 V(s) 仍然无偏，噪声小得多。", "REINFORCE's weight is the whole return: unbiased and noisy. Taking away a baseline V(s) keeps it unbiased and much quieter."),
+    t("REINFORCE 的权重是整段回报，无偏，但噪声大。减去基线 V(s) 仍然无偏，噪声小得多。（教科书里每一项还乘 $\\gamma^t$；实践中通常省去，这里也省去。）", "REINFORCE's weight is the whole return: unbiased and noisy. Taking away a baseline V(s) keeps it unbiased and much quieter. (The textbook also multiplies by $\\gamma^t$; practice mostly leaves that out, and so does this page.)"),
     t("演员–评论员只看一步，用 $\\delta$ 作权重：噪声更小，但 V 不准时有偏；V 没学好，策略就跟着学坏。", "Actor–critic looks one step ahead and weighs by $\\delta$: quieter still, but biased while V is wrong; a poor V misleads the policy."),
     t("策略梯度是同策略的：一个回合用一次就扔。DQN 是异策略的：旧的步存起来反复用，目标网络让靶子不乱跑。", "Policy gradients are on-policy: an episode is used once and thrown away. DQN is off-policy: it keeps old steps and learns from them again and again, with a frozen network to hold the target still."),
     t("熵奖励让策略晚一点下决心。", "An entropy bonus keeps a policy from making up its mind too early."),
