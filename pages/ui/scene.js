@@ -16,7 +16,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const LARGEST = 1.6, SMALLEST = 0.62, GAP = 18, ROW_GAP = 14; // of a figure's natural size; the gaps as in scene.css
 const READABLE = 11; // CSS pixels: no word becomes smaller, its figure scrolls instead
 const SQUEEZED = 0.75; // figures that would just not fit side by side shrink this far before they wrap …
-const MUCH = 1.3, TALL = 0.75; // … unless two rows, no taller than this share of their width, make them so much larger
+const MUCH = 1.25, TALL = 0.75; // … unless two rows, no taller than this share of their width, make them so much larger
 const TITLE = 14; // of a map; as in scene.css
 const FADE = 28; // CSS pixels at the edge of a figure that scrolls; as in scene.css
 const NEAR = 14; // units: a curve further from the pointer is not meant
@@ -406,7 +406,7 @@ function layOut(root, views) {
   const alike = views.length > 1 && views.every((view) => view.figure.w === widest); // such figures fill their rows
   const wrapped = alike ? (space - GAP * (perRow - 1)) / (perRow * widest) : Math.min(1, space / widest);
   const larger = inOneRow < 1 && !alike ? inRows(space, views) : 0;
-  const fitting = inOneRow < Math.max(SQUEEZED, least) ? wrapped : larger > MUCH * inOneRow ? larger : inOneRow;
+  const usual = inOneRow < Math.max(SQUEEZED, least) ? wrapped : inOneRow, fitting = larger > MUCH * usual ? larger : usual;
   const scale = Math.min(LARGEST, Math.max(SMALLEST, least, fitting));
   for (const view of views) {
     const width = Math.floor(view.figure.w * scale * 100) / 100;
