@@ -198,6 +198,10 @@ cell = min(cell, grid_of(config).states - 1)
 if st.session_state.get("gridworld_back_at") != (run.steps, live.replayed):
     st.session_state["gridworld_back_at"], st.session_state["gridworld_back"] = (run.steps, live.replayed), 0
 back = 0 if live.playing else st.session_state["gridworld_back"]
+with side:
+    live.limit_slider(
+        t("最多几遍", "Sweeps, at most") if method in PLANNING else t("最多几个回合", "Episodes, at most")
+    )
 with above:
     live.buttons()
 with formula:

@@ -71,6 +71,8 @@ together = controls.value("together") and method in race(config)
 live = Live(controls, race(config) if together else {config.method: config}, speed="10")
 run = live.race.runs[config.method]
 look = {"shown": controls.value("shown"), "at": controls.value("at")}
+with side:
+    live.limit_slider(t("最多几个回合", "Episodes, at most"))
 with above:
     live.buttons()
 with formula, st.container(horizontal=True, gap="medium", vertical_alignment="center"):

@@ -30,6 +30,7 @@ FILM_FRAME = 0.2  # seconds that a replayed step is shown
 CURVES_SHARE, PICTURES_SHARE = 0.02, 0.015  # of the time of this server, at most, that goes into redrawing them
 LIMIT = 400_000  # steps; more than a minute at full speed for every lesson
 STEP_LIMITS = range(100, 10_000_001)
+LIMITS = tuple(digit * 10**power for power in range(2, 7) for digit in (1, 2, 5))  # of the slider of a lesson's own
 SLIDER_WIDTH = 172  # pixels; buttons and sliders stand in one row of a laptop's screen
 SPEEDS = ("1", "3", "10", "30", "100", "300", "1000", "full")  # steps per second
 FRAMES = 12  # per second, at most, at such a speed: of more steps several lie between two looks …
@@ -101,6 +102,11 @@ class Live:
         if controls.view("stop", NEVER, names) not in names:  # of other metrics, before a setting was changed
             controls.correct(stop=NEVER)
         controls.view("stop_at", 0.1, GOAL)
+
+    def limit_slider(self, label: str) -> None:
+        """The step limit as a slider of the lesson's own, before the `buttons`, which then have no field for it."""
+        self.own_limit = True
+        self.controls.steps("limit", label, LIMITS, format=lambda steps: f"{steps:,}")
 
     def _name(self, what: str) -> str:
         return f"{self.stem}_{what}"

@@ -437,3 +437,11 @@ def test_the_parameters_of_a_table_do_not_change_while_it_is_filled(method, coun
     for _ in range(3):
         run.step()
     assert parameters_of(run) == wanted
+
+
+def test_the_number_of_episodes_is_a_slider():
+    app = open_page("en", limit="200")
+    slider = app.select_slider(key="gridworld_limit")
+    assert (slider.label, slider.value) == ("Episodes, at most", 200)
+    assert "gridworld_limit" not in [field.key for field in app.number_input], "and no field besides"
+    assert open_page("en", method="value_iteration").select_slider(key="gridworld_limit").label == "Sweeps, at most"
