@@ -23,6 +23,7 @@ from core.playground import (
 from pages.ui import challenges, lesson, own_points, predict
 from pages.ui import pictures_playground as pictures
 from pages.ui import questions_playground as asked
+from pages.ui.controls import NARROW_ROOM
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t, term
@@ -183,7 +184,7 @@ if learning.open:
     with learning:
         controls.steps("batch_size", t("批大小", "Batch size"), BATCHES, format=lambda size: str(size) if size else t("全部", "all"))  # fmt: skip
         losses = {"auto": t("自动", "automatic"), "squared": t("平方误差", "squared error")} | ({} if is_regression(config) else {"cross_entropy": t("交叉熵", "cross-entropy")})  # fmt: skip
-        controls.choice("loss", t("损失", "Loss"), losses, help=t("自动：类别用交叉熵，数值用平方误差。", "Automatic: cross-entropy for classes, the squared error for values."))  # fmt: skip
+        controls.choice("loss", t("损失", "Loss"), losses, help=t("自动：类别用交叉熵，数值用平方误差。", "Automatic: cross-entropy for classes, the squared error for values."), room=NARROW_ROOM)  # fmt: skip
         controls.choice(
             "regularisation", t("正则化", "Regularisation"), {"none": t("无", "none"), "l1": "L1", "l2": "L2"}
         )

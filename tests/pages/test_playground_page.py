@@ -126,7 +126,7 @@ def test_a_weight_that_is_gone_is_no_longer_chosen():
 
 def test_regression_has_its_own_controls():
     app = opened(open_page(data="plane", loss="squared"), "learning_more", "counted")
-    assert app.segmented_control(key="playground_loss").options == ["automatic", "squared error"]
+    assert app.selectbox(key="playground_loss").options == ["automatic", "squared error"]
     app = open_page(loss="cross_entropy")
     app.selectbox(key="playground_data").set_value("plane").run()
     assert not app.exception and not app.error and config_of(app).loss == "auto"
