@@ -329,3 +329,12 @@ def test_costs_are_measured_with_the_clock_that_is_given():
 
 def test_the_first_preset_is_the_default():
     assert next(iter(PRESETS.values())) == SelfAttentionConfig()
+
+
+def test_a_head_is_switched_off_in_its_own_layer_only():
+    config = SelfAttentionConfig(layers=2)
+    state, tokens = Run(config).snapshot().state, held_out_tokens(config.task, config.length)[:4]
+    whole, without = look(config, state, tokens), look(config, state, tokens, [(1, 0)])
+    assert torch.equal(whole.layers[0].after, without.layers[0].after)
+    assert not torch.allclose(whole.layers[1].after, without.layers[1].after, atol=1e-4)
+    assert not torch.allclose(look(config, state, tokens, [(0, 0)]).layers[0].after, whole.layers[0].after, atol=1e-4)
