@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.training import on_one_core
-from pages.ui import controls, share, turns
+from pages.ui import controls, scene, share, turns
 from pages.ui.lessons import GROUPS, LESSONS, Lesson, find
 from pages.ui.text import LANGUAGE_KEY, LANGUAGES, speak, t
 
@@ -25,6 +25,7 @@ STYLE = """
 [data-testid="stStatusWidget"] {display: none;}
 [data-testid="stMetric"] {font-variant-numeric: tabular-nums;}
 [data-testid="stMetricValue"] {font-variant-numeric: tabular-nums;}
+.st-key-scene_code {display: none;}
 .st-key-lesson_head {padding-top: 1.5rem;}
 .katex-display {margin: .2rem 0 .6rem; overflow-x: auto; overflow-y: hidden; text-align: left; padding: .2rem 0;}
 [data-testid="stMarkdown"] > div:has(> [data-testid="stMarkdownContainer"] > .katex-display) {margin-left: 0 !important;}
@@ -83,6 +84,7 @@ def begin() -> st.Page:
             width="stretch",
         )
     st.html(STYLE)
+    scene.load()
     share.stage()
     with st.sidebar:
         tag = t("zh-Hans", "en")  # for screen readers, and for the shapes of the characters

@@ -491,9 +491,22 @@ function save(root, views, kind) {
   image.src = address;
 }
 
-export default function (component) {
+export default function ({ data }) { // a run brings this code; a browser that has it keeps it, and what it remembers
+  if (globalThis.scenes?.version === data.version) return;
+  const waiting = globalThis.scenes?.waiting ?? new Map();
+  globalThis.scenes = { version: data.version, style: data.style, show, forget, waiting: new Map() };
+  waiting.forEach(show);
+}
+
+const rootOf = (component) => component.parentElement.querySelector(".scene");
+
+function forget(component) {
+  memory.get(rootOf(component))?.observer.disconnect();
+}
+
+function show(component) {
   const { data, parentElement } = component;
-  const root = parentElement.querySelector(".scene");
+  const root = rootOf(component);
   if (!root || !data) return;
   root.setAttribute("aria-label", data.alt);
   for (const button of parentElement.querySelectorAll(".tools button")) {
@@ -502,6 +515,11 @@ export default function (component) {
   }
   let state = memory.get(root);
   if (!state) {
+    root.replaceChildren();
+    const style = document.createElement("style");
+    style.textContent = globalThis.scenes.style;
+    root.before(style);
+    parentElement.querySelector(".tools").hidden = false;
     state = { views: [] };
     state.observer = new ResizeObserver(() => { layOut(root, state.views); state.views.forEach(highlight); });
     state.observer.observe(root);
@@ -514,7 +532,6 @@ export default function (component) {
   root.onpointermove = root.onfocusin = (event) => magnify(state, event.target.peek ?? null);
   root.onfocusout = () => magnify(state, null);
   if (state.held) state.waiting = true; else state.draw();
-  return () => state.observer.disconnect();
 }
 
 function release(state) { // a click is one only if what was pressed is still there when it is let go: so nothing is drawn between

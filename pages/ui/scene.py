@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -271,10 +272,17 @@ class Scene(NamedTuple):
 component = st.components.v2.component(
     "scene",
     html="""<div class="wrap"><div class="scene" role="figure"></div>
-<div class="tools"><button type="button">PNG</button><button type="button">SVG</button></div></div>""",
-    css=(FOLDER / "scene.css").read_text(),
-    js=(FOLDER / "scene.js").read_text(),
+<div class="tools" hidden><button type="button">PNG</button><button type="button">SVG</button></div></div>""",
+    js=(FOLDER / "scene_frame.js").read_text(),
 )
+CODE, CSS = ((FOLDER / name).read_text() for name in ("scene.js", "scene.css"))
+VERSION = sha256((CODE + CSS).encode()).hexdigest()
+code = st.components.v2.component("scene_code", js=CODE)
+
+
+def load() -> None:
+    """The code that draws scenes, once a run: the frames come without, as they would be several times as large with it."""
+    code(key="scene_code", data={"version": VERSION, "style": CSS})
 
 
 def payload(scene: Scene, pinned: tuple[str, int, int] | None = None) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Scenes as data: what a figure sends to the browser."""
 
+import asyncio
 import re
 
 import torch
 
-from pages.ui.scene import FOLDER, Figure, Plane
+from pages.ui.scene import CODE, FOLDER, Figure, Plane
+from tests.server import Viewer, serve
 
 
 def test_a_line_that_flows_says_so_and_others_send_nothing_of_it():
@@ -64,3 +66,28 @@ def test_what_is_only_pointed_at_costs_nothing_where_it_is_not_asked_for():
     assert small["smooth"] is True and small["plane"]["across"] == (-6, 6) and small["plane"]["names"] == ("no", "yes")
     assert box["peek"] == ["n1", "m", "neuron 1", 1.7]
     assert area["curves"] == "ADwAQAC4"  # 1, 2 and −0.5 as 16-bit numbers
+
+
+def test_the_code_comes_once_a_run_and_not_with_every_frame():
+    with serve() as port:
+        sent = asyncio.run(components_of(port))
+    assert sum(name == "scene_code" for name, _ in sent) == 1
+    frames = [size for name, size in sent if name == "scene"]
+    assert len(frames) >= 3 and max(frames) < len(CODE) / 20
+
+
+async def components_of(port: int) -> list[tuple[str, int]]:
+    """The components that the page of the CNN is made of, and how much code came with each."""
+    found = []
+
+    class Looking(Viewer):
+        def _element(self, message):
+            element = message.delta.new_element
+            if element.WhichOneof("type") == "bidi_component":
+                component = element.bidi_component
+                found.append((component.component_name, len(component.js_content) + len(component.css_content)))
+            super()._element(message)
+
+    async with Looking(port, "cnn") as viewer:
+        await viewer.open()
+    return found
