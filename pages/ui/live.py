@@ -27,7 +27,7 @@ from pages.ui.text import t, term
 from pages.ui.turns import TICK, TURNS
 
 FILM_FRAME = 0.2  # seconds that a replayed step is shown
-CURVES_SHARE, PICTURES_SHARE = 0.02, 0.015  # of the time of this server, at most, that goes into redrawing them
+COUNT_SHARE, CURVES_SHARE, PICTURES_SHARE = 0.005, 0.0125, 0.015  # of this server's time, at most, to redraw them
 LIMIT = 400_000  # steps; more than a minute at full speed for every lesson
 STEP_LIMITS = range(100, 10_000_001)
 LIMITS = tuple(digit * 10**power for power in range(2, 7) for digit in (1, 2, 5))  # of the slider of a lesson's own
@@ -452,7 +452,8 @@ class Live:
     def _tick(self) -> None:
         """The fragment: draws, and while playing trains until a click, the limit or divergence ends it."""
         on_one_core()  # a rerun of the fragment alone is a thread of its own
-        frame, curves, pictures = Frame(self), Allowance(CURVES_SHARE), Allowance(PICTURES_SHARE)
+        frame = Frame(self)
+        count, curves, pictures = (Allowance(share) for share in (COUNT_SHARE, CURVES_SHARE, PICTURES_SHARE))
         with curves.spent():
             self._draw_curves(frame)
         with pictures.spent():
@@ -492,10 +493,10 @@ class Live:
                 began, steps_then = now, race.steps
             self._alive()
             if speed != "full":
-                self._draw_what_is_due(frame, paced_curves, paced_pictures)
+                self._draw_what_is_due(frame, count, paced_curves, paced_pictures)
                 self._rest(now + steps / float(speed))
             else:
-                self._draw_what_is_due(frame, curves, pictures)
+                self._draw_what_is_due(frame, count, curves, pictures)
         st.session_state[self._name("playing")] = False
         st.rerun()
 
@@ -506,12 +507,13 @@ class Live:
         self.beside.go_on()
         return not self.beside.over
 
-    def _draw_what_is_due(self, frame: Frame, curves: Allowance, pictures: Allowance) -> None:
+    def _draw_what_is_due(self, frame: Frame, count: Allowance, curves: Allowance, pictures: Allowance) -> None:
         if curves.due():
             with curves.spent():
                 self._draw_curves(frame)
-        else:
-            frame.count()
+        elif count.due():
+            with count.spent():
+                frame.count()
         if pictures.due():
             with pictures.spent():
                 self._draw_pictures()

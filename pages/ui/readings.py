@@ -45,7 +45,7 @@ class Frame:
             self._chart(column, metric)
 
     def count(self) -> None:
-        """The number of steps, which costs so little that it moves after every slice."""
+        """The number of steps, which costs so little that it moves more often than the curves."""
         row, rate = self.places["numbers"], st.session_state.get(self.live._name("rate"))
         self._metric(row, "Step", str(self.live.race.steps), None)
         self._metric(row, "Steps/s", "–" if rate is None else f"{rate:,.0f}", None)

@@ -296,11 +296,10 @@ def test_work_beside_plays_and_pauses_with_the_panel(monkeypatch):
     assert app.session_state["cnn_race"].steps == 60, "where nothing is left beside, Play goes on past the limit"
 
 
-def test_the_number_of_steps_moves_after_every_slice(monkeypatch):
-    """Even where a class trains and curves wait for their turn."""
+def test_the_number_of_steps_moves_while_the_curves_wait(monkeypatch):
     told = []
     monkeypatch.setattr(live.st, "fragment", at_once)
-    monkeypatch.setattr(live.Allowance, "due", lambda self: False)
+    monkeypatch.setattr(live.Allowance, "due", lambda self: self.share == live.COUNT_SHARE)
     monkeypatch.setattr(live.TURNS.__class__, "length", 0.0)
     count = live.Frame.count
     monkeypatch.setattr(live.Frame, "count", lambda frame: (told.append(frame.live.race.steps), count(frame)))
