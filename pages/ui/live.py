@@ -27,7 +27,7 @@ from pages.ui.text import t, term
 from pages.ui.turns import TICK, TURNS
 
 FILM_FRAME = 0.2  # seconds that a replayed step is shown
-COUNT_SHARE, CURVES_SHARE, PICTURES_SHARE = 0.0075, 0.0125, 0.0125  # of this server's time, at most, to redraw them
+COUNT_SHARE, CURVES_SHARE, PICTURES_SHARE = 0.005, 0.0125, 0.0125  # of this server's time, at most, to redraw them
 LIMIT = 400_000  # steps; more than a minute at full speed for every lesson
 STEP_LIMITS = range(100, 10_000_001)
 LIMITS = tuple(digit * 10**power for power in range(2, 7) for digit in (1, 2, 5))  # of the slider of a lesson's own
@@ -548,7 +548,7 @@ class Allowance:
     """When something may be drawn again, so that all viewers together spend a `share` of the time on it."""
 
     def __init__(self, share: float):
-        self.share, self.next, self.last = share, 0.0, 0.0
+        self.share, self.next, self.usual, self.drawn = share, 0.0, math.inf, False
 
     def due(self) -> bool:
         return time.perf_counter() >= self.next
@@ -557,11 +557,12 @@ class Allowance:
     def spent(self) -> Iterator[None]:
         """Count what is drawn inside, by its processor time: on the clock it also waits for the others.
 
-        What costs more than the time before (the first, which draws all anew; one that the garbage collector came into)
-        is not what the next will cost: else a class of thirty would wait for it for most of a minute.
+        The first, which draws all anew, does not count, nor one that the garbage collector came into by more than twice
+        what is usual: else a class of thirty would wait for most of a minute.
         """
         began = time.thread_time()
         yield
         cost = time.thread_time() - began
-        self.next = time.perf_counter() + min(cost, self.last) * (TURNS.waiting + 1) / self.share
-        self.last = cost
+        counted = min(cost, 2 * self.usual)
+        self.next = time.perf_counter() + (counted * (TURNS.waiting + 1) / self.share if self.drawn else 0.0)
+        self.usual, self.drawn = counted if self.drawn else math.inf, True

@@ -374,10 +374,8 @@ def test_one_dear_drawing_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(live.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(live.time, "thread_time", lambda: spent[0])
     allowance, waits = live.Allowance(0.01), []
-    for cost in (0.5, 0.002, 0.5, 0.002, 0.004):  # the first draws all anew; the collector came into the third
+    for cost in (0.5, 0.002, 0.5, 0.002, 0.003):  # the first draws all anew; the collector came into the third
         with allowance.spent():
             spent[0] += cost
         waits.append(allowance.next - clock[0])
-    assert waits == pytest.approx([0.0, 0.2, 0.2, 0.2, 0.2]), (
-        "a hundred times what is usual, as the share is a hundredth"
-    )
+    assert waits == pytest.approx([0.0, 0.2, 0.4, 0.2, 0.3]), "a hundred times the cost: the share is a hundredth"
