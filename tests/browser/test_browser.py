@@ -108,8 +108,10 @@ def test_a_click_on_the_neurons_plane_moves_the_input_that_is_looked_at(port, vi
     box = plane.bounding_box()
     plane.click(position={"x": box["width"] * 0.25, "y": box["height"] * 0.75})
     wait_until(page, lambda: "neuron_x1=" in page.url and "neuron_x2=" in page.url)
-    values = [float(page.locator(f".st-key-neuron_{name} input[type=range]").input_value()) for name in ("x1", "x2")]
-    assert max(map(abs, values)) <= 0.1  # a quarter from the left, and from below
+    sliders = [page.locator(f".st-key-neuron_{name} input[type=range]") for name in ("x1", "x2")]
+    wait_until(
+        page, lambda: all(abs(float(slider.input_value())) <= 0.1 for slider in sliders)
+    )  # a quarter from the left, and from below
     assert not page.problems
 
 
