@@ -21,25 +21,32 @@ from pages.ui.turns import TURNS, Turns
 
 
 def test_turns_are_fair_and_exclusive():
-    turns, order, inside = Turns(), [], []
+    turns, left, order, inside = Turns(), dict.fromkeys("abc", 5), [], []
 
     def train(name):
-        for _ in range(5):
+        while left[name]:
             with turns.slice(alive=lambda: None):
                 inside.append(name)
-                assert len(inside) == 1
-                time.sleep(0.002)
+                assert inside == [name]
                 order.append(name)
+                wait_for(sum(count > 0 for count in left.values()))  # until all the others have come back
+                left[name] -= 1
                 inside.remove(name)
 
-    threads = [threading.Thread(target=train, args=(name,)) for name in "abc"]
+    def wait_for(waiting):
+        deadline = time.monotonic() + 20
+        while turns.waiting < waiting:
+            assert time.monotonic() < deadline, "one of them has left"
+            time.sleep(0.001)
+
+    threads = [threading.Thread(target=train, args=(name,), daemon=True) for name in "abc"]
+    with turns.slice(alive=lambda: None):
+        for waiting, thread in enumerate(threads, start=2):
+            thread.start()
+            wait_for(waiting)
     for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(order) == 15
-    for start in range(3, 12, 3):  # once all three wait, nobody is served twice before the others
-        assert set(order[start : start + 3]) == set("abc")
+        thread.join(20)
+    assert order == [*"abc"] * 5, "nobody is served twice before the others"
 
 
 @pytest.mark.parametrize("make", [take_home.curve, lambda race: take_home.weights(race, "run")])
