@@ -202,6 +202,7 @@ class AttentionConfig(Config):
     series: tuple[float, ...] = ()  # of "own": its values, in order
     learning_rate: float = 0.03
 
+    OWN_DATA: ClassVar = {"series": ("task", ("own",))}
     LIMITS: ClassVar[dict[str, Limits]] = {
         "temperature": Span(0.05, 10.0, 0.05),
         "scoring": SCORINGS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
@@ -34,6 +35,8 @@ class Config:
 
     LIMITS: ClassVar[dict[str, Limits]] = {}
     ADJUSTABLE: ClassVar[tuple[str, ...]] = ("learning_rate",)  # what may be moved while it trains, beside it others
+    # Somebody's own data: field → another field, and the values of that with which it is looked at; idle otherwise.
+    OWN_DATA: ClassVar[dict[str, tuple[str, tuple]]] = {}
 
     def __post_init__(self):
         limits = limits_of(type(self))
@@ -46,6 +49,11 @@ class Config:
             if isinstance(value, tuple) != isinstance(field.default, tuple):  # one number where one per block belongs
                 raise SettingError(field.name, value, bounds)
             check(field.name, value, bounds)
+
+
+def idle(config: type[Config], settings: Mapping[str, Any]) -> set[str]:
+    """The fields of somebody's own data that a config of these settings does not look at."""
+    return {own for own, (field, values) in config.OWN_DATA.items() if settings[field] not in values}
 
 
 def limits_of(config: type[Config]) -> dict[str, Limits]:

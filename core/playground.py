@@ -67,6 +67,7 @@ class PlaygroundConfig(Config):
     loss: str = "auto"  # cross-entropy for classes, the squared error for values
     backward: str = "by_hand"  # or "autograd", for reading and checking: the same curve, slower
 
+    OWN_DATA: ClassVar = {"points": ("data", (OWN_CLASSES, OWN_VALUES))}
     LIMITS: ClassVar[dict[str, Limits]] = {
         "data": DATA,
         "noise": Span(0.0, 0.5, 0.05),

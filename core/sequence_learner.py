@@ -52,6 +52,7 @@ class SequenceConfig(Config):
     series: tuple[float, ...] = ()  # of "own": its values, in order
     learning_rate: float = 0.003
 
+    OWN_DATA: ClassVar = {"series": ("task", ("own",))}
     LIMITS: ClassVar[dict[str, Limits]] = {
         "task": TASKS,
         "length": range(2, 101),

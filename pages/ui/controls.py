@@ -17,7 +17,7 @@ from unicodedata import east_asian_width
 
 import streamlit as st
 
-from core.config import Config, Limits, SettingError, Span, check, describe, limits_of
+from core.config import Config, Limits, SettingError, Span, check, describe, idle, limits_of
 from pages.ui.address import LISTED, SHORT, decode, encode, fits
 from pages.ui.lessons import LESSONS
 from pages.ui.text import LANGUAGE_KEY, language, t
@@ -235,7 +235,7 @@ class Controls:
         """Some limits are known to the config alone (an edited kernel has k² weights)."""
         for _ in self.defaults:
             try:
-                self.config()
+                type(self.default_config)(**self._values())
                 return
             except SettingError as error:
                 key = self.key(error.field)
@@ -364,12 +364,22 @@ class Controls:
             put({key: kept})
 
     def config(self) -> Config:
-        """The config that the controls describe; ValueError where they do not go together."""
+        """The config that the controls describe, without data that it would not look at; ValueError where they do not
+        go together."""
         return type(self.default_config)(
-            **{field.name: self.settings[self.key(field.name)] for field in fields(self.default_config)}
+            **self._values() | {field: self.defaults[self.key(field)] for field in self.idle()}
         )
 
+    def idle(self) -> set[str]:
+        """The viewer's own data that the config does not look at: they are kept, for when it does again."""
+        return idle(type(self.default_config), self._values())
+
+    def _values(self) -> dict[str, Any]:
+        return {field.name: self.value(field.name) for field in fields(self.default_config)}
+
     def reset(self) -> None:
-        """All controls back to their defaults, from a callback; those that the visit hides or locks stay."""
+        """All controls back to their defaults, from a callback; those that the visit hides or locks stay, and so do
+        the viewer's own data."""
         named = {key: key.removeprefix(f"{self.stem}_") for key in self.defaults}
-        put({key: value for key, value in self.defaults.items() if access(named[key]) == "show"})
+        kept = {self.key(field) for field in self.default_config.OWN_DATA}
+        put({key: value for key, value in self.defaults.items() if access(named[key]) == "show" and key not in kept})

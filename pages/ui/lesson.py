@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import streamlit as st
 
-from core.config import Config
+from core.config import Config, idle
 from pages.ui import frame, glossary
 from pages.ui.controls import PRESETS, VISITING, Controls
 from pages.ui.text import t
@@ -72,27 +72,26 @@ def choose(controls: Controls, choices: Mapping[str, Preset], key: str) -> None:
 def current(controls: Controls, choices: Mapping[str, Preset]) -> str | None:
     """The preset that the controls stand at, if any."""
     for name, preset in choices.items():
-        if all(
-            controls.value(field.name) == getattr(preset.config, field.name)
-            for field in fields(preset.config)
-            if field.name != "seed"
-        ):
+        if all(controls.value(field) == value for field, value in settings_of(preset.config).items()):
             return name
     return None
 
 
 def moves(controls: Controls, config: Config) -> bool:
     """Whether some control that this visit may move stands elsewhere than this config."""
-    return any(
-        controls.free(field.name) and controls.value(field.name) != getattr(config, field.name)
-        for field in fields(config)
-        if field.name != "seed"
-    )
+    return any(controls.free(field) and controls.value(field) != value for field, value in settings_of(config).items())
 
 
 def apply(controls: Controls, config: Config) -> None:
-    """Move every control to a config, but for the seed, which stays the viewer's."""
-    controls.put(**{f.name: getattr(config, f.name) for f in fields(config) if f.name != "seed"})
+    """Move every control to a config, but for what stays the viewer's."""
+    controls.put(**settings_of(config))
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """What a preset is: not its seed, nor data of the viewer's own that it does not look at."""
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    viewers = {"seed", *idle(type(config), values)}
+    return {field: value for field, value in values.items() if field not in viewers}
 
 
 def config(controls: Controls, explain: Callable[[ValueError], str]) -> Config:

@@ -331,11 +331,13 @@ class Live:
                     self.controls.number("limit", t("步数上限", "Step limit"), step=10_000)
                 self._stop_condition()
                 self.controls.toggle("log", t("损失用对数轴", "Logarithmic loss axis"))
+                kept = t("自己的数据会留着：重新选它就回来。", "Your own data are kept: choose them again and they come back.")  # fmt: skip
                 st.button(
                     t("全部恢复默认", "All controls to defaults"),
                     key=self._name("defaults"),
                     icon=":material/settings_backup_restore:",
                     on_click=self.controls.reset,
+                    help=kept if self.controls.default_config.OWN_DATA else None,
                 )
             speed = {"full": t("全速", "full"), "1": t("慢动作 1/秒", "slow 1/s")}
             self.controls.steps(

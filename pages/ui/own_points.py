@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 import torch
 
@@ -15,7 +17,7 @@ from pages.ui.text import t
 
 TAKEN = 120  # points of the drawn ones that become own ones
 STARTER = (-2.0, -2.0, 0.0, 2.0, 2.0, 1.0)  # two points: what there is before the first click
-UPLOAD, TABLE = "playground_upload", "playground_table"
+UPLOAD, TABLE, REPLACED = "playground_upload", "playground_table", "playground_points_replaced"
 COLUMN_KEYS = ("playground_column_1", "playground_column_2", "playground_column_3")
 
 
@@ -75,18 +77,36 @@ def take_over(controls: Controls, config: PlaygroundConfig) -> None:
     every = max(1, len(inputs) // TAKEN)  # training and test points alike
     table = torch.cat([inputs, targets[:, None]], 1)[::every][:TAKEN]
     values = tuple(round(value, 1) for value in table.flatten().tolist())
-    controls.put(points=values, data=OWN_VALUES if is_regression(config) else OWN_CLASSES)
+    replace(controls, points=values, data=OWN_VALUES if is_regression(config) else OWN_CLASSES)
+
+
+def replace(controls: Controls, **new: Any) -> None:
+    """From a callback: other points take the place of all that were there; until more are added, `undo` brings those
+    back."""
+    before = {field: controls.value(field) for field in new}
+    controls.put(**new)
+    if len(before["points"]) > 6 and before["points"] != new["points"]:
+        st.session_state[REPLACED] = new["points"], before
+
+
+def replaced(controls: Controls) -> dict[str, Any]:
+    """What stood before the points that are there took its place, if something did."""
+    new, before = st.session_state.get(REPLACED, ((), {}))
+    return before if new == controls.value("points") else {}
 
 
 def undo(controls: Controls) -> None:
     points = controls.value("points")
-    if len(points) > 6:
+    if before := replaced(controls):
+        del st.session_state[REPLACED]
+        controls.put(**before)
+    elif len(points) > 6:
         controls.put(points=points[:-3])
 
 
 def clear(controls: Controls) -> None:
     st.session_state.pop(TABLE, None)
-    controls.put(points=STARTER)
+    replace(controls, points=STARTER)
 
 
 def panel(controls: Controls) -> None:
@@ -100,7 +120,7 @@ def panel(controls: Controls) -> None:
         controls.slider("add_value", t("加的值", "Value to add"), format="%.1f")
     locked = not controls.free("points")
     with st.container(horizontal=True, gap="small"):
-        st.button(t("撤销", "Undo"), key="playground_undo", icon=":material/undo:", on_click=undo, args=(controls,), disabled=locked or len(points) <= 6)  # fmt: skip
+        st.button(t("撤销", "Undo"), key="playground_undo", icon=":material/undo:", on_click=undo, args=(controls,), disabled=locked or (len(points) <= 6 and not replaced(controls)))  # fmt: skip
         st.button(t("清空", "Clear"), key="playground_clear", icon=":material/delete:", on_click=clear, args=(controls,), disabled=locked or points == STARTER)  # fmt: skip
     count = len(points) // 3
     st.caption(
@@ -129,7 +149,7 @@ def read(controls: Controls, anew: bool) -> None:
         return own_file.refuse(TABLE, anew, error)
     columns = st.session_state[TABLE][1] if not anew and isinstance(st.session_state.get(TABLE), tuple) else ()
     st.session_state[TABLE] = table._replace(points=()), columns or (*table.numeric, *(name for name in table.columns if name not in table.numeric))  # fmt: skip
-    controls.put(points=table.points, data=table.data)
+    replace(controls, points=table.points, data=table.data)
 
 
 def summary(controls: Controls, table: Table, columns: tuple[str, ...]) -> None:

@@ -20,13 +20,15 @@ def panel(controls: Controls, **start: object) -> None:
         key=f"{controls.stem}_upload", on_change=read, args=(controls, True, start), disabled=not (controls.free("series") and controls.free("task")),
         help=t("文件不会离开这台服务器。后五分之一留作测试。长的序列不在链接里：打开链接的人要再上传一次。", "The file stays on this server. Its last fifth is held out. A long series is not part of a link: whoever opens it uploads it again."),
     )  # fmt: skip
+    count = len(controls.value("series"))
     if found is None:
+        if count:  # of an earlier visit, or of the link
+            st.caption(t(f"自己的序列：{count} 个值。", f"Your own series: {count} values."))
         return
     key = f"{controls.stem}_series_column"
     st.session_state[key] = found.column
     if len(found.numeric) > 1:
         st.selectbox(t("哪一列", "Column"), found.numeric, key=key, on_change=read, args=(controls, False, start))
-    count = len(controls.value("series"))
     own_file.tell([t(f"{count} 个值，来自“{found.column}”。", f"{count} values of “{found.column}”.")], found.repairs)
 
 

@@ -75,7 +75,8 @@ def link(controls: Controls, hide: tuple[str, ...] = (), lock: tuple[str, ...] =
         present: open it in the view for a projector.
     """
     query = {LANGUAGE_KEY: language()}
-    query |= {key: encode(value) for key, value in addressed(controls.stem).items() if value != ""}
+    unused = {controls.key(field): () for field in controls.idle()}  # the viewer's own data that are not looked at
+    query |= {key: encode(value) for key, value in (addressed(controls.stem) | unused).items() if value != ""}
     query |= {name: LISTED.join(names) for name, names in ((HIDE, hide), (LOCK, lock)) if names}
     query |= {PRESENT: "1"} if present else {}
     here = st.context.url or f"/{controls.stem}"

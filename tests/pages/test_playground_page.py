@@ -190,6 +190,55 @@ def test_the_points_that_are_drawn_can_be_edited(data, own):
     assert len(config_of(app).points) == 3 * own_points.TAKEN + 3
 
 
+def test_own_points_outlive_a_preset_and_the_defaults():
+    """They are kept and not looked at: no run, no link and no preset knows of them until they are chosen again."""
+    app = open_page()
+    app.pills(key="playground_preset").set_value("moons").run()
+    plain = config_of(app)
+    app.selectbox(key="playground_data").set_value(OWN_CLASSES).run()
+    click(app, 1.5, -4.0)
+    mine = config_of(app).points
+    app.pills(key="playground_preset").set_value("moons").run()
+    assert config_of(app) == plain and app.pills(key="playground_preset").value == "moons"
+    assert "1.5~-4" in str(app.query_params["playground_points"]), "loading the page anew brings them back, too"
+    app.session_state["playground_share"] = True
+    link = next(code.value for code in app.run().code if "lang=" in code.value)
+    assert "data=moons" in link and "1.5" not in link
+    app.button(key="playground_defaults").click().run()
+    assert config_of(app) == PlaygroundConfig()
+    app.selectbox(key="playground_data").set_value(OWN_CLASSES).run()
+    assert config_of(app).points == mine and not app.exception
+
+
+def test_whatever_takes_the_place_of_own_points_can_be_undone():
+    app = open_page(data=OWN_CLASSES)
+    click(app, 1.5, -4.0)
+    mine = config_of(app)
+    app.button(key="playground_clear").click().run()
+    app.button(key="playground_undo").click().run()
+    assert config_of(app) == mine
+    app.button(key="playground_undo").click().run()
+    assert config_of(app).points == own_points.STARTER, "and goes on taking back points"
+    assert app.button(key="playground_undo").disabled
+    click(app, 1.5, -4.0)
+    upload(app, table(40))
+    app.button(key="playground_undo").click().run()
+    assert config_of(app) == mine
+    app.selectbox(key="playground_data").set_value("circle").run()
+    app.button(key="playground_own").click().run()
+    app.button(key="playground_undo").click().run()
+    assert config_of(app).data == "circle"
+    app.selectbox(key="playground_data").set_value(OWN_CLASSES).run()
+    assert config_of(app) == mine and not app.exception
+
+
+def test_a_link_with_bad_points_leaves_a_note_though_they_are_not_looked_at():
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    app.switch_page("pages/playground.py")
+    app.query_params |= {"lang": "en", "playground_points": "99~0~1~0~0~1"}
+    assert "playground_points" in app.run().warning[0].value and not app.exception
+
+
 def test_points_become_values_and_classes_again():
     app = open_page(data=OWN_CLASSES, points="0~0~0~1~1~4~2~2~2")
     app.selectbox(key="playground_data").set_value("own_values").run()

@@ -170,6 +170,17 @@ def test_a_series_of_ones_own_is_trained_and_forecast():
     assert "at most 70" in app.error[0].value and not app.exception
 
 
+def test_a_series_of_ones_own_outlives_a_preset():
+    app = upload(open_page(task="own"), CSV)
+    series, length = config_of(app).series, app.slider(key="rnn_length").value
+    app.pills(key="rnn_preset").set_value("recall").run()
+    assert config_of(app) == PRESETS["recall"] and app.pills(key="rnn_preset").value == "recall"
+    app.selectbox(key="rnn_task").set_value("own").run()
+    app.slider(key="rnn_length").set_value(length).run()
+    assert config_of(app).series == series and not app.error and not app.exception
+    assert any("Your own series: 90 values" in caption.value for caption in app.caption)
+
+
 @pytest.mark.parametrize(
     ("data", "en"),
     [
