@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,10 @@ REACH = 5.0  # the points come to lie within −5…5, as those that are drawn
 DIGITS = 3  # after the point, of a place in the plane: it will be written out in a script
 DELIMITERS = ",;\t|，"  # and spaces, where there is none of these
 FULL_WIDTH = "，"  # of a Chinese keyboard; often of the header alone
+WIDE_SIGNS = str.maketrans("，．％", ",.%")  # in a cell, of the same keyboard
+SIGNED = re.compile("[,，．%％]")  # what may be a number and is none for Python
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")  # 1,000 and 12,345,678.9
+UNGROUPED = re.compile(r"[1-9]\d\d")  # what stands beside such numbers and has no comma yet
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?", "缺失", "无", "空"}
 
 
@@ -38,6 +43,8 @@ REPAIRS = (  # what can be put right
     "encoding",  # it was GBK, or UTF-16
     "delimiter",  # it was this, and no comma
     "decimal_comma",  # in so many cells
+    "thousands",  # in so many cells commas stood between groups of three digits
+    "percent",  # in so many cells; 12% is 0.12
     "no_header",  # so many columns were numbered
     "sampled",  # of so many rows some were picked
     "dropped",  # so many rows were incomplete
@@ -225,16 +232,19 @@ def cut_up(lines: list[str], repairs: list[Repair], fewest: int = 3) -> Cells:
     width = len(rows[0])
     if width < fewest:
         raise TableError("few_columns" if width > 1 else "one_column", width)
-    if any(math.isfinite(number_of(cell)) for cell in rows[0]):
+    empty = [""] * width
+    columns = list(map(list, zip(*(row if len(row) == width else empty for row in rows), strict=True)))
+    decimal = delimiter != ","  # what a comma may be; a single column in quotation marks is as of a file with commas
+    columns = plainly_written(columns, decimal, decimal and delimiter not in "\t| " and '"' not in lines[-1], repairs)
+    first = [column[0] for column in columns]
+    if any(math.isfinite(number_of(cell)) for cell in first):
         names = [f"#{number}" for number in range(1, width + 1)]
         repairs.append(Repair("no_header", width))
     else:
-        names, rows = distinct([cell.strip() for cell in rows[0]]), rows[1:]
-    if not rows:
+        names, columns = distinct([cell.strip() for cell in first]), [column[1:] for column in columns]
+    if not columns[0]:
         raise TableError("no_rows", 0)
-    empty = [""] * width
-    columns = list(map(list, zip(*(row if len(row) == width else empty for row in rows), strict=True)))
-    return Cells(names, columns if delimiter == "," else with_points(columns, repairs))
+    return Cells(names, columns)
 
 
 def distinct(names: list[str]) -> list[str]:
@@ -245,20 +255,49 @@ def distinct(names: list[str]) -> list[str]:
     return found
 
 
-def with_points(columns: list[list[str]], repairs: list[Repair]) -> list[list[str]]:
-    """The columns with 1,5 as 1.5; what is no number then stays as it is."""
-    pointed = [[cell.replace(",", ".") if "," in cell else cell for cell in column] for column in columns]
-    found = 0
-    for before, after in zip(columns, pointed, strict=True):
-        for row, cell in enumerate(before):
-            if after[row] != cell:
-                if math.isfinite(number_of(after[row])):
-                    found += 1
-                else:
-                    after[row] = cell
-    if found:
-        repairs.append(Repair("decimal_comma", found))
-    return pointed
+def plainly_written(columns: list[list[str]], decimal: bool, usual: bool, repairs: list[Repair]) -> list[list[str]]:
+    """The columns with 1,5 as 1.5 or 1,000 as 1000, and 12% as 0.12; what is no number then stays as it is.
+
+    All commas of a file mean the same: they part thousands if they stand as in 1,000 everywhere.
+
+    Args:
+        decimal: they may be decimal ones; else, unless they part thousands, they are let be.
+        usual: decimal ones are usual, as where semicolons part columns: 1,000 is one, then, unless there is also a
+            1,000,000, a 1,000.5, or a 950 in the same column.
+    """
+    marked = {
+        (number, row): cell.strip().translate(WIDE_SIGNS)
+        for number, column in enumerate(columns)
+        for row, cell in enumerate(column)
+        if SIGNED.search(cell)
+    }
+    numbers = {place: text for place, text in marked.items() if math.isfinite(percent_of(text.replace(",", ""))[0])}
+    commas = {place: text.rstrip("% ") for place, text in numbers.items() if "," in text}
+    beside = (cell for number in {number for number, _ in commas} for cell in columns[number])
+    grouped = all(map(GROUPED.fullmatch, commas.values())) and (
+        not usual
+        or any(text.count(",") > 1 or "." in text for text in commas.values())
+        or any(UNGROUPED.fullmatch(cell.strip()) for cell in beside)
+    )
+    found = dict.fromkeys(("decimal_comma", "thousands", "percent"), 0)
+    written = [list(column) for column in columns]
+    for (number, row), text in numbers.items():
+        if "," in text and not (grouped or decimal):
+            continue
+        plain = text.replace(",", "" if grouped else ".")
+        value, percent = percent_of(plain)
+        if math.isfinite(value):
+            written[number][row] = repr(value) if percent else plain
+            found["thousands" if grouped else "decimal_comma"] += "," in text
+            found["percent"] += percent
+    repairs += [Repair(code, count) for code, count in found.items() if count]
+    return written
+
+
+def percent_of(text: str) -> tuple[float, bool]:
+    """The number in a text, 0.12 of 12%, and whether it was a percentage; NaN where there is none."""
+    percent = text.endswith("%")
+    return (number_of(text[:-1]) / 100, True) if percent else (number_of(text), False)
 
 
 # ---- from cells to numbers -------------------------------------------------------------------------------------------

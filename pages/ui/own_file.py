@@ -70,6 +70,8 @@ def repair_in_words(repair: Repair) -> str:
         "encoding": t(f"文件编码是 {detail}，已转换。", f"The file was {detail}; it has been converted."),
         "delimiter": t(f"分隔符是{delimiter}。", f"The columns are separated by {delimiter}."),
         "decimal_comma": t(f"{number} 个小数逗号读作小数点。", f"{number} decimal {'comma was read as a point' if detail == 1 else 'commas were read as points'}."),
+        "thousands": t(f"{number} 个数里的逗号是千位分隔（1,000 = 1000）。", f"{number} {'number has' if detail == 1 else 'numbers have'} commas between thousands (1,000 = 1000)."),
+        "percent": t(f"{number} 个百分数读作小数（12% = 0.12）。", f"{number} {'percentage was' if detail == 1 else 'percentages were'} read as shares of one (12% = 0.12)."),
         "no_header": t("没有表头，列按号称呼。", "There is no header: columns go by their numbers."),
         "sampled": t(f"共 {number} 行，随机取了其中至多 {KEPT:,} 行。", f"Of {number} rows at most {KEPT:,} were picked at random."),
         "latest": t(f"共 {number} 行，只留了最后的。", f"Of {number} rows only the last ones were kept."),

@@ -66,6 +66,20 @@ def test_decimal_commas(header):
     assert series.values == tuple(VALUES) and repairs(series)["decimal_comma"] == sum("," in word for word in written)
 
 
+def test_thousands_and_percentages():
+    """A single column: quotation marks, or a number without a comma, tell that commas part thousands."""
+    quoted = read_series("\n".join(["v", *(f'"{step},5"' for step in range(30))]).encode())
+    assert quoted.values == tuple(step + 0.5 for step in range(30)), "15 is not 1,5"
+    large = [f"{1000 + 37 * step:,}" for step in range(30)]
+    values = tuple(float(word.replace(",", "")) for word in large)
+    quoted = read_series("\n".join(["v", *(f'"{word}"' for word in large)]).encode())
+    assert quoted.values == values and repairs(quoted) == {"thousands": 30}
+    assert read_series("\n".join(["v", "950", *large]).encode()).values == (950.0, *values)
+    assert read_series("\n".join(["v", *large]).encode()).values == tuple(value / 1000 for value in values)
+    shares = read_series("\n".join(["v", *(f"{step * step}%" for step in range(30))]).encode())
+    assert shares.values == tuple(step * step / 100 for step in range(30)) and repairs(shares) == {"percent": 30}
+
+
 @pytest.mark.parametrize("times", [range(2029, 1999, -1), [f"2024-04-{day:02}" for day in range(30, 0, -1)]])
 def test_the_newest_may_come_first(times):
     series = read_series(file(VALUES, "time,value", before=times))

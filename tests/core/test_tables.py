@@ -93,6 +93,54 @@ def test_decimal_commas():
     assert table.classes == ("blau", "rot, hell") and table.scales[0].middle == 2.25
 
 
+def raw(table, axis: int) -> list[float]:
+    """The values of x₁, x₂ or the target as the file has them."""
+    middle, factor = table.scales[axis]
+    return [round(value / factor + middle, 3) for value in table.points[axis::3]]
+
+
+@pytest.mark.parametrize(
+    ("text", "second", "found"),
+    [
+        ('1,"1,000",x\n2,"2,500",y\n3,950,x\n', [1000, 2500, 950], {"thousands": 2}),
+        ('1,"12,345,678.5",x\n2,"-1,000",y\n3,,y\n', [12345678.5, -1000], {"thousands": 2, "dropped": 1}),
+        ('1,"1，000",x\n2,"2，500",y\n', [1000, 2500], {"thousands": 2}),
+        ("1;1,000;x\n2;950;y\n", [1000, 950], {"thousands": 1}),
+        ("1;1,000,000;x\n2;1,000;y\n", [1e6, 1e3], {"thousands": 2}),
+        ("1;1,000.5;x\n2;1,001;y\n", [1000.5, 1001], {"thousands": 2}),
+        ("1\t1,000\tx\n2\t2,000\ty\n", [1000, 2000], {"thousands": 2}),
+        ("1;1,000;x\n2;2,500;y\n", [1, 2.5], {"decimal_comma": 2}),  # where decimals are usual
+        ("1;1,000;x\n2;950,5;y\n", [1, 950.5], {"decimal_comma": 2}),
+        ("1\t1,000\tx\n2\t2,5\ty\n", [1, 2.5], {"decimal_comma": 2}),
+        ("1\t0,125\tx\n2\t1,250\ty\n", [0.125, 1.25], {"decimal_comma": 2}),
+        ("1,12%,x\n2,７.5 ％,y\n3,.5,x\n", [0.12, 0.075, 0.5], {"percent": 2}),
+        ("1;12,5%;x\n2;-3%;y\n", [0.125, -0.03], {"decimal_comma": 1, "percent": 2}),
+        ('1,"1,200%",x\n2,5%,y\n', [12, 0.05], {"thousands": 1, "percent": 2}),
+    ],
+)
+def test_thousands_and_percentages(text, second, found):
+    delimiter = text[1]
+    expected = {"labels": 2, **found} | ({} if delimiter == "," else {"delimiter": delimiter})
+    table = read_points(f"a{delimiter}b{delimiter}c\n{text}".encode())
+    assert repairs(table) == expected and raw(table, 1) == pytest.approx(second, rel=1e-3)
+    if delimiter != ";":  # whose commas would part columns
+        assert repairs(read_points(text.encode())) == expected | {"no_header": 3}
+
+
+@pytest.mark.parametrize("cell", ['"1,5"', '"1,00"', '"10,0000"', '"0,500"', '",5"', '"1,000,5"', "%", '"1%2"'])
+def test_what_may_mean_two_things_is_no_number(cell):
+    table = read_points(f'a,b,c\n1,{cell},x\n2,{cell},y\n3,"1,000",x\n4,2,y\n5,4,x\n6,3,y\n'.encode())
+    assert repairs(table)["dropped"] == (2 if "%" in cell else 3), (
+        "nor is 1,000, where commas are decimal ones elsewhere"
+    )
+    assert raw(table, 1) == pytest.approx([1000, 2, 4, 3] if "%" in cell else [2, 4, 3], rel=0.1)
+
+
+def test_words_keep_their_commas_and_percent_signs():
+    table = read_points(b'a,b,c\n1,2,"low, 5%"\n2,1,"5% of 1,000"\n')
+    assert table.classes == ("5% of 1,000", "low, 5%") and repairs(table) == {"labels": 2}
+
+
 @pytest.mark.parametrize(
     ("encoding", "found"),
     [
@@ -188,7 +236,29 @@ def test_a_long_table_takes_little_memory():
 
 def test_whatever_is_uploaded_nothing_else_is_raised():
     source = random.Random(0)
-    alphabet = ["1", "2.5", "x", "", ",", ";", "\n", "\r", '"', "nan", "é", "类", "\t", " ", "-", "e9", "inf"]
+    alphabet = [
+        "1",
+        "2.5",
+        "x",
+        "",
+        ",",
+        ";",
+        "\n",
+        "\r",
+        '"',
+        "nan",
+        "é",
+        "类",
+        "\t",
+        " ",
+        "-",
+        "e9",
+        "inf",
+        "%",
+        "％",
+        "，",
+        "000",
+    ]
     for _ in range(1_500):
         data = "".join(source.choices(alphabet, k=source.randrange(60))).encode(source.choice(["utf-8", "gb18030"]))
         if source.random() < 0.3:
