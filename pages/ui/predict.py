@@ -17,7 +17,7 @@ import streamlit as st
 from core.config import Config, Limits, SettingError, Span, check
 from core.training import Metric, Run
 from pages.ui import charts, jobs, lesson
-from pages.ui.controls import Controls
+from pages.ui.controls import Controls, access
 from pages.ui.jobs import Job
 from pages.ui.palette import SERIES, TRAIN
 from pages.ui.text import language, t
@@ -205,7 +205,9 @@ def ask(controls: Controls, questions: tuple[Question, ...]) -> None:
     over = answer is not None and not (answer.job and answer.job.running)
     if over:
         settle(stem, question, answer)
-    choose(controls, names, name)
+    allowed = controls.access("question", t("题目", "Questions"))
+    if allowed != "hide":
+        choose(controls, names, name, locked=allowed == "lock")
     with st.container(border=True, key=f"{stem}_predict"):
         st.subheader(question.text, anchor=False)
         if answer is None:
@@ -218,7 +220,7 @@ def ask(controls: Controls, questions: tuple[Question, ...]) -> None:
             jobs.show(answer.job, f"{stem}_experiment", stem, on_cancel=partial(forget, stem, question.name))
 
 
-def choose(controls: Controls, names: tuple[str, ...], current: str) -> None:
+def choose(controls: Controls, names: tuple[str, ...], current: str, locked: bool) -> None:
     """The questions by number in a row; the done ones are ticked."""
     done, key = marked(controls.stem), f"{controls.stem}_questions"
     numbers = {
@@ -234,6 +236,7 @@ def choose(controls: Controls, names: tuple[str, ...], current: str) -> None:
         default=current,
         required=True,
         label_visibility="collapsed",
+        disabled=locked,
         on_change=lambda: controls.put(question=st.session_state[key]),
     )
 
@@ -269,12 +272,13 @@ def onward(controls: Controls, names: tuple[str, ...], current: str) -> None:
     position = names.index(current)
     open_ones = [name for name in names[position + 1 :] + names[:position] if name not in marked(controls.stem)]
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        if open_ones:
+        if open_ones and access("question") != "hide":
             st.button(
                 t("下一题", "Next question"),
                 key=f"{controls.stem}_question_next",
                 type="primary",
                 icon=":material/arrow_forward:",
+                disabled=access("question") == "lock",
                 on_click=controls.put,
                 kwargs={"question": open_ones[0]},
             )

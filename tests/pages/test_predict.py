@@ -373,6 +373,23 @@ def test_a_choice_is_committed_measured_and_judged_by_the_experiment():
     assert "2 + 2?" in words(app) and app.session_state["settings"]["convolution_question"] == "sum"
 
 
+def test_a_teacher_may_lock_or_hide_which_question_is_asked():
+    app = start(convolution_question="sum")
+    press(app, "commit")
+    row = app.segmented_control(key="convolution_questions")
+    assert not row.disabled and not app.button(key="convolution_question_next").disabled
+    app.session_state["lock"] = ("question",)
+    app.run()
+    row = app.segmented_control(key="convolution_questions")
+    assert row.disabled and row.value == "sum" and app.button(key="convolution_question_next").disabled
+    press(app, "question_again")
+    app.session_state["hide"] = ("question",)
+    press(app.run(), "commit")
+    assert not app.segmented_control and "2 + 2?" in words(app)
+    assert {"convolution_question_again", "convolution_commit"} & {button.key for button in app.button}
+    assert "convolution_question_next" not in {button.key for button in app.button}
+
+
 def test_a_number_needs_no_experiment():
     app = start(convolution_question="sum")
     app.slider[0].set_value(4).run()
