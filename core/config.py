@@ -15,6 +15,8 @@ class Span(NamedTuple):
     step: float = 0.01  # what one notch of a slider changes
 
 
+LISTED_CHOICES = 16  # of a description, at most
+
 Limits = range | Span | tuple  # whole numbers | real numbers | a list of choices
 
 
@@ -83,10 +85,12 @@ def check(name: str, value: Any, limits: Limits) -> None:
 
 
 def describe(limits: Limits) -> str:
-    """The limits in a few characters: `1–7`, `0.0–1.0`, `max, average, none`."""
+    """The limits in a few characters: `1–7`, `0.0–1.0`, `max, average, none`, of many choices the first and the last."""
     if isinstance(limits, Span):
         return f"{limits.low:g}–{limits.high:g}"
     if isinstance(limits, range):
         steps = f" in steps of {limits.step}" if limits.step != 1 else ""
         return f"{limits[0]}–{limits[-1]}{steps}"
+    if len(limits) > LISTED_CHOICES:
+        limits = (*limits[:3], "…", limits[-1])
     return ", ".join(map(str, limits))

@@ -136,8 +136,7 @@ controls.access("layers", t("隐藏层", "Hidden layers"))
 live = Live(controls, {"network": config}, speed="300")
 live.buttons()
 places = weight_names(config)
-if controls.value("chosen") not in places:
-    controls.correct(chosen="weight_1_1_1")
+controls.offer("chosen", places)
 chosen, now = controls.value("chosen"), live.snapshot()
 with formula, st.container(horizontal=True, gap="medium", vertical_alignment="center"):
     st.latex(r"\mathbf a^{(l)}=f\big(W^{(l)}\mathbf a^{(l-1)}+\mathbf b^{(l)}\big)", width="content")
@@ -148,7 +147,6 @@ looks = {"chosen": chosen, "held_out": own or controls.value("held_out"), "discr
 live.picture(partial(pictures.playground, **looks), on_click=clicked)
 which, value, test, decided = st.columns([5, 3, 3, 3], vertical_alignment="bottom", gap="medium")
 with which:
-    controls.limits["chosen"] = tuple(places)
     controls.choice("chosen", t("改哪个权重或偏置", "Weight or bias to edit"), {name: pictures.place_words(config, name) for name in places})  # fmt: skip
 with value:
     live.hand(chosen, pictures.value_of(now.state, chosen), WEIGHT, t("现在的值（可改）", "Its value now (edit it)"))

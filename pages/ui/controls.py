@@ -213,6 +213,7 @@ class Controls:
     def __init__(self, stem: str, defaults: Config):
         put(st.session_state.pop(LATE, {}))
         self.stem, self.default_config, self.settings = stem, defaults, settings()
+        self.brought: set[str] = set()  # the fields that the address has given their values in this very run
         self.restricted = {*st.session_state.get(HIDE, ()), *st.session_state.get(LOCK, ())}
         self.limits = limits_of(type(defaults))
         self.defaults = {self.key(field.name): getattr(defaults, field.name) for field in fields(defaults)}
@@ -225,6 +226,8 @@ class Controls:
         key = self.key(field)
         if key not in self.settings:
             self.settings[key] = read_address(key, self.defaults[key], self.limits.get(field))
+            if key in st.query_params:
+                self.brought.add(field)
             return True
         moved = st.session_state.get(key)
         if moved is not None:
@@ -322,6 +325,15 @@ class Controls:
         """Move controls whose values there are not here, as of a layer that is gone: also those that the visit hides or
         locks, for nothing could be shown of them."""
         put({self.key(field): value for field, value in values.items() if self.value(field) != value})
+
+    def offer(self, field: str, values: Iterable[Any]) -> None:
+        """What a choice can be here; anything else gives way to the first, with a note if it came with the address."""
+        self.limits[field] = values = tuple(values)
+        value = self.value(field)
+        if value not in values:
+            if field in self.brought:
+                note(self.key(field), encode(value), describe(values))
+            self.correct(**{field: values[0]})
 
     def access(self, field: str, label: str) -> str:
         """Ask before drawing a control: "show", "lock" (draw it disabled) or "hide" (do not). A teacher may choose."""

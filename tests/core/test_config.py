@@ -115,6 +115,7 @@ def test_the_error_knows_what_was_wrong():
         (Span(0.0, 0.5), "0–0.5"),
         (CHOICES, "max, average, none"),
         ((1, 2), "1, 2"),
+        (tuple(range(40)), "0, 1, 2, …, 39"),
     ],
 )
 def test_description_of_limits(limits, text):

@@ -120,7 +120,9 @@ def test_an_edit_by_hand_is_an_intervention_in_the_link():
 
 
 def test_a_weight_that_is_gone_is_no_longer_chosen():
-    app = open_page(chosen="weight_3_1_2", layers="4")
+    app = open_page(chosen="weight_3_1_2")
+    app.session_state["settings"]["playground_layers"] = (4,)
+    app.run()
     assert app.selectbox(key="playground_chosen").value == "weight_1_1_1"
 
 
@@ -313,6 +315,17 @@ def test_a_bad_file_is_told_in_plain_words_and_changes_nothing(data, language):
     assert len(app.error) == 1 and config_of(app).points == own_points.STARTER
     upload(app, table(30))
     assert not app.error and len(config_of(app).points) == 90
+
+
+@pytest.mark.parametrize(("name", "noted"), [("gibberish", True), ("weight_9_9_9", True), ("bias_2_1", False)])
+def test_a_weight_that_only_the_link_knows_leaves_a_note(name, noted):
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
+    app.query_params |= {"lang": "en", "playground_chosen": name}
+    app.switch_page("pages/playground.py").run()
+    assert app.session_state["settings"]["playground_chosen"] == ("weight_1_1_1" if noted else name)
+    assert [f"`playground_chosen={name}`" in warning.value and "weight_1_1_2" in warning.value for warning in app.warning] == [True] * noted  # fmt: skip
+    app.session_state["settings"]["playground_layers"] = ()
+    assert not app.run().exception and len(app.warning) == noted, "what a change here takes away needs no note"
 
 
 @pytest.mark.parametrize("kind", ["lock", "hide"])
