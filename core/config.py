@@ -40,6 +40,11 @@ class Config:
     # Somebody's own data: field → another field, and the values of that with which it is looked at; idle otherwise.
     OWN_DATA: ClassVar[dict[str, tuple[str, tuple]]] = {}
 
+    @property
+    def has_learning_rate(self) -> bool:
+        """Whether the learning rate changes anything."""
+        return True
+
     def __post_init__(self):
         limits = limits_of(type(self))
         for field in fields(self):

@@ -452,6 +452,10 @@ class GridworldConfig(Config):
         if self.discount == 1:
             aims(self)
 
+    @property
+    def has_learning_rate(self) -> bool:
+        return self.method not in PLANNING
+
     def build(self, generator: torch.Generator) -> SweepLearner | EpisodeLearner | NetworkLearner:
         if self.method in PLANNING:
             return SweepLearner(self)

@@ -100,6 +100,10 @@ class PolicyGradientConfig(Config):
     }
     ADJUSTABLE: ClassVar[tuple[str, ...]] = ("learning_rate", "entropy")
 
+    @property
+    def has_learning_rate(self) -> bool:
+        return self.method != "random"
+
     def build(self, generator: torch.Generator) -> PolicyLearner | ValueLearner:
         return ValueLearner(self, generator) if self.method == "dqn" else PolicyLearner(self, generator)
 

@@ -280,7 +280,7 @@ class Controls:
     def steps(
         self, field: str, label: str, options: tuple, help: str | None = None, format: Callable = str, **layout: Any
     ) -> Any:
-        """A slider over given values; a value from a link that is none of them is added."""
+        """A slider over given values; a value from a link that is none of them is added. `layout` may have `disabled`."""
         value = self.value(field)
         shown = options if value in options else tuple(sorted((*options, value)))
         return self._widget(field, st.select_slider, label, options=shown, format_func=format, help=help, **layout)
@@ -360,7 +360,8 @@ class Controls:
             options["index"] = options["options"].index(self.settings[key])
         else:
             options["default" if widget in (st.segmented_control, st.pills) else "value"] = self.settings[key]
-        value = widget(label, key=key, disabled=allowed == "lock", **options)
+        options["disabled"] = allowed == "lock" or options.get("disabled", False)
+        value = widget(label, key=key, **options)
         value = tuple(value) if isinstance(value, list) else value
         self.settings[key] = value if value is not None else self.settings[key]
         return self.settings[key]

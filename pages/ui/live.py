@@ -344,12 +344,15 @@ class Live:
                 "speed", t("速度", "Speed"), SPEEDS, width=SLIDER_WIDTH,
                 format=lambda code: speed.get(code, t(f"{code}/秒", f"{code}/s")),
             )  # fmt: skip
+            idle = not any(config.has_learning_rate for config in self.race.configs.values())
             self.controls.steps(
                 "learning_rate",
                 t("学习率", "Learning rate"),
                 tuple(rate for rate in RATES if rate <= self.controls.limits["learning_rate"].high),
                 format=lambda rate: f"{rate:g}",
                 width=SLIDER_WIDTH,
+                disabled=idle,
+                help=t("这个方法不用学习率。", "This method has no learning rate.") if idle else None,
             )
 
     def _stop_condition(self) -> None:

@@ -1,12 +1,14 @@
 """Every lesson in every language, through the entrypoint, as the first visitor and as a returning one."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
+from core.training import replay
 from pages.ui.lessons import GROUPS, LESSONS, find
 from pages.ui.text import LANGUAGES
 from tests.lessons import a_slider
@@ -98,6 +100,26 @@ def test_a_learning_rate_goes_on_and_another_seed_starts_afresh(stem):
     run = next(iter(app.session_state[f"{stem}_race"].runs.values()))
     assert (run.steps, run.config.seed, run.config.learning_rate) == (0, 5, 0.0002)
     assert any("fresh run" in text.value for text in app.markdown)
+
+
+@pytest.mark.parametrize(
+    ("stem", "method", "has"),
+    [
+        ("gridworld", "value_iteration", False),
+        ("gridworld", "policy_evaluation", False),
+        ("gridworld", "sarsa", True),
+        ("policy_gradient", "random", False),
+        ("policy_gradient", "reinforce", True),
+    ],
+)
+def test_a_learning_rate_that_does_nothing_cannot_be_moved(stem, method, has):
+    """Whether it does anything is measured: two rates, one start."""
+    app = open_page(stem, "en", **{f"{stem}_method": method})
+    slider = app.select_slider(key=f"{stem}_lr")
+    assert slider.disabled is not has and ("no learning rate" in slider.help) is not has
+    config = app.session_state[f"{stem}_race"].configs[method]
+    first, second = (replay(replace(config, learning_rate=rate), steps=9).history for rate in (0.02, 0.5))
+    assert ([record.scores for record in first] != [record.scores for record in second]) is has
 
 
 @pytest.mark.parametrize("stem", STEMS)
