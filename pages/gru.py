@@ -6,13 +6,12 @@ import streamlit as st
 
 from core.data.sequences import steps_of
 from core.gru import PRESETS, GRUConfig, clamped_scores, gates_race, race
-from core.optimizers import OPTIMIZERS
-from pages.ui import challenges, lesson, own_series, predict, scene
+from pages.ui import challenges, gated, lesson, own_series, predict, scene
 from pages.ui import pictures_gru as pictures
 from pages.ui import questions_gru as asked
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
-from pages.ui.text import t, term
+from pages.ui.text import t
 
 RACES = {"cells": race, "gates": gates_race, "alone": lambda config: {"gru": config}}
 
@@ -21,18 +20,6 @@ def look_at(cell: tuple[str, int, int]) -> None:
     """A click on a map over time: that unit at that step; on the bars of one step: that unit."""
     name, row, column = cell
     controls.put(**({"unit": row + 1, "at": column + 1} if name in pictures.MAPS else {"unit": column + 1}))
-
-
-def move(by: int) -> None:
-    controls.put(at=controls.value("at") + by)
-
-
-def within(field: str, default: int, most: int) -> int:
-    """Declare what is looked at, from 1 to `most`, which the settings decide; a value past it moves back."""
-    value = controls.view(field, min(default, most), range(1, most + 1))
-    if value > most:
-        controls.correct(**{field: most})
-    return min(value, most)
 
 
 controls = lesson.begin("gru", GRUConfig())
@@ -67,13 +54,12 @@ with side:
         controls.slider("length", t("序列长度", "Sequence length"))
     with right:
         controls.slider("hidden", t("隐藏单元", "Hidden units"))
-    held = {"learned": t("学习", "learned"), "open": t("开 = 1", "open = 1"), "shut": t("关 = 0", "shut = 0")}
-    controls.choice("update_gate", t("更新门 z：保留多少旧状态", "Update gate z: how much of the old is kept"), held)
-    controls.choice("reset_gate", t("重置门 r：候选听见多少过去", "Reset gate r: how much the candidate hears"), held)
+    gated.gate(controls, "update_gate", t("更新门 z：保留多少旧状态", "Update gate z: how much of the old is kept"))
+    gated.gate(controls, "reset_gate", t("重置门 r：候选听见多少过去", "Reset gate r: how much the candidate hears"))
     controls.choice("reset_place", t("重置在乘 U 之前还是之后", "Reset before or after U"), {"after": t("之后", "after"), "before": t("之前", "before")}, help=t("之后：PyTorch。之前：教科书。", "After: PyTorch. Before: the textbook."))  # fmt: skip
     config = lesson.config(controls, own_series.explain)
     steps = steps_of(config.task, config.length)
-    at, unit = within("at", 25, steps), within("unit", 1, config.hidden)
+    at, unit = gated.within(controls, "at", 25, steps), gated.within(controls, "unit", 1, config.hidden)
 with picture:
     diagram = st.container()
     left, middle, right = st.columns([3, 3, 4], vertical_alignment="bottom")
@@ -81,9 +67,8 @@ with picture:
         controls.slider("at", t("看第几步", "Step to look at"))
     with middle:
         controls.slider("unit", t("看第几个单元", "Unit to look at"))
-    with right, st.container(horizontal=True, gap="small"):
-        st.button(t("上一步", "Back"), key="gru_back", icon=":material/chevron_left:", on_click=move, args=(-1,), disabled=at <= 1, width="stretch")  # fmt: skip
-        st.button(t("下一步", "Next"), key="gru_next", icon=":material/chevron_right:", on_click=move, args=(1,), disabled=at >= steps, width="stretch")  # fmt: skip
+    with right:
+        gated.walk(controls, steps)
 
 live = Live(controls, RACES[controls.value("beside")](config), log=True)
 example = controls.value("example")
@@ -115,11 +100,7 @@ with panel:
     with first:
         controls.choice("beside", t("和谁一起训练", "Train it beside"), {"cells": t("LSTM 和简单 RNN", "LSTM and RNN"), "gates": t("门都能学的 GRU", "all gates learned"), "alone": t("单独", "alone")})  # fmt: skip
     with second, st.popover(t("怎样训练", "How it trains"), icon=":material/settings:", width="stretch"):
-        controls.choice("optimizer", t("优化器", "Optimizer"), {name: term(name) for name in OPTIMIZERS})
-        controls.slider("batch_size", t("批大小", "Batch size"))
-        controls.slider("clip", t("梯度截断", "Gradient clipping"), format="%.1f", help=t("梯度的范数至多这么大；0 是不截断。", "The gradient's norm is at most this; 0 leaves it as it is."))  # fmt: skip
-        if task == "recall":
-            controls.slider("distractors", t("干扰的比例", "Distractors"), help=t("后面的步子有多大可能再出现一个无关的字母。", "How likely a later step shows another letter that means nothing."))  # fmt: skip
+        gated.training(controls, task)
     if pictures.are_twins(live.race):
         st.info(t(f"z = 0、r = 1 的 GRU 和简单 RNN：两条曲线至今相差不超过 **{pictures.apart(live.race):.1g}**，只是舍入误差。", f"A GRU at z = 0 and r = 1 and a simple RNN: so far their curves are at most **{pictures.apart(live.race):.1g}** apart: rounding errors."), icon=":material/join:")  # fmt: skip
     live.panel()

@@ -4,11 +4,8 @@ from functools import partial
 
 import streamlit as st
 
-from core.config import SettingError
-from core.data.sequences import SERIES_LENGTHS
 from core.lstm import CLAMPS, PRESETS, LSTMConfig, race
-from core.optimizers import OPTIMIZERS
-from pages.ui import challenges, lesson, own_series, predict
+from pages.ui import challenges, gated, lesson, own_series, predict
 from pages.ui import pictures_lstm as pictures
 from pages.ui import questions_lstm as asked
 from pages.ui.lesson import Preset
@@ -21,11 +18,7 @@ def explain(error: ValueError) -> str:
     """Why nothing fits."""
     if "1 − i" in str(error):
         return t("耦合时遗忘门就是 1 − 输入门，不能再单独保持：先关掉耦合，或让遗忘门“学”。", "When coupled the forget gate is 1 − input gate and cannot be held as well: switch the coupling off, or let the forget gate learn.")  # fmt: skip
-    if isinstance(error, SettingError) and error.field == "series":
-        return t(f"还没有自己的序列：先上传一个 CSV（{SERIES_LENGTHS[0]}–{SERIES_LENGTHS[-1]} 个值）。", f"There is no series of yours yet: upload a CSV first ({SERIES_LENGTHS[0]}–{SERIES_LENGTHS[-1]} values).")  # fmt: skip
-    if isinstance(error, SettingError) and error.field == "length":
-        return t(f"序列太短：它的训练部分放不下这么长的一段，长度最多 {error.limits[-1]}。", f"The series is too short: its training part holds windows of at most {error.limits[-1]} steps.")  # fmt: skip
-    return t("这些设置不能用。", "These settings cannot be used.")
+    return own_series.explain(error)
 
 
 def look_at(cell: tuple[str, int, int]) -> None:
@@ -37,18 +30,6 @@ def look_at(cell: tuple[str, int, int]) -> None:
 def hold(clamp: str) -> None:
     """A click on a bar: look at the network with that gate held; once more, as it is."""
     controls.put(clamp="as_trained" if clamp == controls.value("clamp") else clamp)
-
-
-def move(by: int) -> None:
-    controls.put(at=controls.value("at") + by)
-
-
-def within(field: str, default: int, most: int) -> int:
-    """Declare what is looked at, from 1 to `most`, which the settings decide; a value past it moves back."""
-    value = controls.view(field, min(default, most), range(1, most + 1))
-    if value > most:
-        controls.correct(**{field: most})
-    return min(value, most)
 
 
 controls = lesson.begin("lstm", LSTMConfig())
@@ -76,9 +57,8 @@ lesson.presets(
 
 diagram, side = lesson.columns(2, 1)
 with side:
-    held = {"learned": t("学习", "learned"), "open": t("开 = 1", "open = 1"), "shut": t("关 = 0", "shut = 0")}
     for gate in ("forget", "input", "output"):
-        controls.choice(f"{gate}_gate", term(f"{gate}_gate").capitalize(), held)
+        gated.gate(controls, f"{gate}_gate", term(f"{gate}_gate").capitalize())
     left, right = st.columns(2)
     with left:
         controls.toggle(
@@ -103,7 +83,7 @@ with second:
 with third:
     controls.slider("hidden", t("隐藏单元", "Hidden units"))
 config = lesson.config(controls, explain)
-example = within("example", 1, pictures.examples(config))
+example = gated.within(controls, "example", 1, pictures.examples(config))
 maps, beside = lesson.columns(2, 1)
 with beside:
     left, right = st.columns(2)
@@ -113,16 +93,14 @@ with beside:
         controls.choice("clamp", t("看图时保持", "Gate held"), pictures.clamp_names(), help=t("不重新训练：给练好的网络夹住一道门，图和分数马上变。", "Nothing is trained again: a gate of the trained network is held, and pictures and scores answer at once."))  # fmt: skip
 with place:
     steps = pictures.sequences_of(config).inputs.shape[0]
-    at, unit = within("at", 4, steps), within("unit", 9, config.hidden)
+    at, unit = gated.within(controls, "at", 4, steps), gated.within(controls, "unit", 9, config.hidden)
     left, right = st.columns(2)
     with left:
         controls.slider("at", t("看第几步", "Step to look at"))
     if config.hidden > 1:
         with right:
             controls.slider("unit", t("看第几个单元", "Unit to look at"))
-    with st.container(horizontal=True, gap="small"):
-        st.button(t("上一步", "Back"), key="lstm_back", icon=":material/chevron_left:", on_click=move, args=(-1,), disabled=at <= 1, width="stretch")  # fmt: skip
-        st.button(t("下一步", "Next"), key="lstm_next", icon=":material/chevron_right:", on_click=move, args=(1,), disabled=at >= steps, width="stretch")  # fmt: skip
+    gated.walk(controls, steps)
 
 live = Live(controls, race(config))
 config = live.race.leader.config
@@ -140,11 +118,7 @@ with beside:
     live.picture(partial(pictures.clamps, chosen=look.clamp), on_click=hold)
     st.caption(t("给现在的网络夹住一道门，不重新训练。点一行，左边的图就按它画。", "The network as it is now with one gate held, not trained again. Click a row to see it on the left."))  # fmt: skip
 with beside, st.expander(t("更多设置", "More settings"), key="lstm_more"):
-    controls.choice("optimizer", t("优化器", "Optimizer"), {name: term(name) for name in OPTIMIZERS})
-    controls.slider("batch_size", t("批大小", "Batch size"))
-    controls.slider("clip", t("梯度截断", "Gradient clipping"), format="%.1f", help=t("梯度范数至多这么大；0 是不截断。", "The gradient's norm is at most this; 0 leaves it as it is."))  # fmt: skip
-    if config.task == "recall":
-        controls.slider("distractors", t("干扰字母", "Distractors"), format="%.2f", help=t("后面每一步出现别的字母的可能性。", "How likely each later step shows another letter."))  # fmt: skip
+    gated.training(controls, config.task)
 live.panel()
 
 predict.ask(controls, asked.questions())

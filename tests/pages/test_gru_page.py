@@ -218,6 +218,14 @@ def test_what_is_looked_at_stays_within_shorter_sequences_and_fewer_units():
     assert app.button(key="gru_next").click().run().slider(key="gru_at").value == 9
 
 
+def test_a_locked_step_is_not_walked_from():
+    app = open_page(length="8", hidden="4", at="3")
+    assert not any(app.button(key=f"gru_{name}").disabled for name in ("back", "next"))
+    app.session_state["lock"] = ("at",)
+    app.run()
+    assert all(app.button(key=f"gru_{name}").disabled for name in ("back", "next"))
+
+
 def test_it_races_what_is_chosen():
     app = open_page(length="8", hidden="4")
     assert list(app.session_state["gru_race"].runs) == ["gru", "lstm", "rnn"]
