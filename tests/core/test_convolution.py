@@ -422,10 +422,10 @@ def test_slices_pickling_and_the_global_generator_change_nothing(config):
     torch.manual_seed(123)
     sliced = Run(config)
     for limit in (1, 7, 8, 30):
-        sliced.advance(10, limit=limit)
+        sliced.advance(math.inf, limit=limit)
         torch.rand(3)
     sliced = pickle.loads(pickle.dumps(sliced))
-    sliced.advance(10, limit=60)
+    sliced.advance(math.inf, limit=60)
     assert outcome(sliced) == outcome(whole)
     other = train(ConvolutionConfig(**{**vars(config), "seed": config.seed + 1}), 60)
     assert outcome(other) != outcome(whole)

@@ -1,4 +1,7 @@
-"""Sweeps: results as they arrive, the line, pause, cancel, workers that die, and a real Dask cluster."""
+"""Sweeps: results as they arrive, the line, pause, cancel, workers that die, and a real Dask cluster.
+
+Where a test needs a sweep to be in the midst of it, the experiments stand before a gate: no pace of the machine matters.
+"""
 
 import os
 import signal
@@ -6,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import joblib
 import pytest
@@ -17,11 +21,12 @@ from core.sweep import NICENESS, SETTING, WORKERS, Backend, Sweep, Sweeps, backe
 from tests.experiments import Wait, deadly, picky, process, square
 
 ROOT = Path(__file__).parents[2]
-LONG = 60.0  # seconds; an experiment that no test waits for
+LONG = 600.0  # seconds; an experiment that no test waits for
+CORES = joblib.cpu_count()  # so many threads work at once
 POOL, THREADS = Backend("loky"), Backend("threading")  # threads where it is only about the line
 
 
-def until(condition, *sweeps: Sweep, seconds: float = 60.0) -> None:
+def until(condition, *sweeps: Sweep, seconds: float = 300.0) -> None:
     """Wait, as viewers of these sweeps who look on."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -29,6 +34,34 @@ def until(condition, *sweeps: Sweep, seconds: float = 60.0) -> None:
         for sweep in sweeps:
             sweep.go_on()
         time.sleep(0.01)
+
+
+class Gate:
+    """What experiments wait before until a test opens it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def tasks(self, count: int, free: int = 0, first: int = 0) -> list[Wait]:
+        """So many tasks, numbered from `first`, of which the gate holds back all but the first `free`."""
+        return [Wait(first + i, gate="" if i < free else str(self.path)) for i in range(count)]
+
+    def open(self) -> None:
+        self.path.touch()
+
+    @property
+    def before(self) -> int:
+        """How many experiments have come to it."""
+        return len(list(self.path.parent.glob(f"{self.path.name}.*")))
+
+
+@pytest.fixture
+def gates(tmp_path):
+    """As many gates as a test wants; in the end all are open, so that no thread stays before one."""
+    found = [Gate(tmp_path / f"gate{i}") for i in range(3)]
+    yield found
+    for gate in found:
+        gate.open()
 
 
 def finish(sweep: Sweep) -> None:
@@ -108,15 +141,16 @@ def test_only_so_many_results_are_kept(monkeypatch):
 # pause and cancel
 
 
-def test_a_pause_begins_nothing_and_play_goes_on_from_there():
-    sweep = Sweep(process, [Wait(number, 0.15) for number in range(12)], Sweeps(POOL))
-    until(lambda: len(sweep.results) >= 3, sweep)
+def test_a_pause_begins_nothing_and_play_goes_on_from_there(gates):
+    gate, sweeps = gates[0], Sweeps(POOL)
+    sweep = Sweep(process, gate.tasks(12, free=3), sweeps)
+    until(lambda: gate.before == WORKERS, sweep)
     sweep.pause()
-    until(lambda: not sweep.busy)
+    gate.open()
+    until(lambda: not sweep.busy and sweeps._thread is None)
     kept = sweep.results
-    assert 3 <= len(kept) <= 3 + 2 * WORKERS, "what was at hand has ended, and counts"
-    time.sleep(0.5)
-    assert sweep.results == kept and not sweep.done
+    assert 3 + WORKERS <= len(kept) == 3 + gate.before <= 3 + 2 * WORKERS, "what was at hand has ended, and counts"
+    assert not sweep.done
     finish(sweep)
     assert sweep.results.items() >= kept.items(), "nothing is measured twice"
 
@@ -138,8 +172,7 @@ def test_a_viewer_who_is_gone_is_not_worked_for(monkeypatch):
     monkeypatch.setattr(module, "PATIENCE", 1.0)
     sweeps = Sweeps(THREADS)
     gone, here = (Sweep(square, [Wait(100 * i + number, 0.1) for number in range(200)], sweeps) for i in range(2))
-    gone.go_on()
-    until(lambda: gone.busy)
+    until(lambda: gone.busy, gone)
     until(lambda: here.busy, here)
     assert not gone.done and not gone.alive
     here.pause()
@@ -149,41 +182,46 @@ def test_a_viewer_who_is_gone_is_not_worked_for(monkeypatch):
 # the line
 
 
-def test_one_is_worked_on_and_the_others_wait_in_order():
-    sweeps = Sweeps(THREADS)
-    first, second, third = (Sweep(square, [Wait(10 * i + j, 0.2) for j in range(6)], sweeps) for i in range(3))
+def test_one_is_worked_on_and_the_others_wait_in_order(gates):
+    sweeps, count = Sweeps(THREADS), 2 * CORES + 2
+    first, second, third = (Sweep(square, gates[i].tasks(count, 1, 100 * i), sweeps) for i in range(3))
     until(lambda: first.results, first)
     second.go_on()
     third.go_on()
     assert (first.place, second.place, third.place) == (0, 1, 2)
-    until(lambda: first.done and second.busy, first, second, third)
+    gates[0].open()
+    until(lambda: first.done and second.results, first, second, third)
     assert (first.place, second.place, third.place) == (None, 0, 1)
     second.pause()
+    gates[1].open()
     until(lambda: third.busy, first, third)
     assert second.place is None and second.results and not second.done
     second.go_on()
     assert second.place == 1, "who comes back stands at the end"
+    gates[2].open()
     until(lambda: third.done and second.done, second, third)
 
 
-def test_who_leaves_the_line_is_not_waited_for():
+def test_who_leaves_the_line_is_not_waited_for(gates):
     sweeps = Sweeps(THREADS)
-    first, second, third = (Sweep(square, [Wait(10 * i + j, 0.2) for j in range(4)], sweeps) for i in range(3))
+    first, second, third = (Sweep(square, gates[0].tasks(4, first=10 * i), sweeps) for i in range(3))
     until(lambda: first.busy, first)
     second.go_on()
     third.go_on()
     second.pause()
     assert (first.place, second.place, third.place) == (0, None, 1)
+    gates[0].open()
     until(lambda: third.done, first, third)
     assert first.done and not second.results
 
 
-def test_who_waits_sees_what_is_measured_for_others():
+def test_who_waits_sees_what_is_measured_for_others(gates):
     sweeps = Sweeps(THREADS)
-    first, second = (Sweep(square, [Wait(number, 0.2) for number in range(8)], sweeps) for _ in range(2))
+    first, second = (Sweep(square, gates[0].tasks(8, free=3), sweeps) for _ in range(2))
     until(lambda: first.busy, first)
     until(lambda: len(second.results) >= 3, first, second)
     assert second.place == 1 and not first.done
+    gates[0].open()
     until(lambda: second.done, first, second)
     until(lambda: sweeps._thread is None)
 
@@ -201,12 +239,15 @@ def test_who_waits_ends_what_a_paused_sweep_is_at(monkeypatch):
 # workers that die
 
 
-def test_a_killed_worker_loses_no_finished_result():
-    sweep = Sweep(process, [Wait(number, 0.3) for number in range(10)], Sweeps(POOL))
-    until(lambda: len(sweep.results) >= 4, sweep)
+def test_a_killed_worker_loses_no_finished_result(gates):
+    gate = gates[0]
+    sweep = Sweep(process, gate.tasks(10, free=4), Sweeps(POOL))
+    until(lambda: len(sweep.results) == 4 and gate.before == WORKERS, sweep)
     before = sweep.results
     victim = next(pid for pid, _ in before.values() if pid in workers())
     os.kill(victim, signal.SIGKILL)
+    until(lambda: not is_running(victim), sweep)
+    gate.open()
     finish(sweep)
     assert len(sweep.results) == 10 and not sweep.failures
     assert sweep.results.items() >= before.items(), "what was finished is not done again"
@@ -302,16 +343,19 @@ def test_a_missing_cluster_package_is_named(monkeypatch):
     assert "ray" in sweep.error
 
 
-def test_a_real_dask_cluster(monkeypatch):
+def test_a_real_dask_cluster(monkeypatch, gates):
     """Scheduler and two workers in processes of their own; the setting alone brings the sweep there."""
     distributed = pytest.importorskip("distributed")
+    # Its processes begin with what is the main module here: after a test of a page, the app.
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         monkeypatch.setenv(SETTING, f"dask:{cluster.scheduler_address}")
         sweeps = Sweeps()
-        sweep = Sweep(process, [Wait(number, 0.2) for number in range(8)], sweeps)
-        until(lambda: len(sweep.results) >= 2, sweep)
+        sweep = Sweep(process, gates[0].tasks(8, free=2), sweeps)
+        until(lambda: len(sweep.results) == 2 and gates[0].before == 2, sweep)
         assert not sweep.done, "results arrive one by one"
         sweep.pause()
+        gates[0].open()
         until(lambda: not sweep.busy)
         assert not sweep.done
         finish(sweep)

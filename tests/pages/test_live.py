@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from dataclasses import dataclass
+from math import inf
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -34,7 +35,7 @@ def test_turns_are_fair_and_exclusive():
                 inside.remove(name)
 
     def wait_for(waiting):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 300
         while turns.waiting < waiting:
             assert time.monotonic() < deadline, "one of them has left"
             time.sleep(0.001)
@@ -45,7 +46,7 @@ def test_turns_are_fair_and_exclusive():
             thread.start()
             wait_for(waiting)
     for thread in threads:
-        thread.join(20)
+        thread.join(300)
     assert order == [*"abc"] * 5, "nobody is served twice before the others"
 
 
@@ -58,32 +59,34 @@ def test_a_download_waits_until_the_slice_is_over(make):
         weight[:1] = 7.0  # amidst a step
         thread.start()
         thread.join(0.3)
-        assert not files
+        assert not files, "it waits"
         weight[:] = 7.0
         race.step()
-    thread.join(10)
+    thread.join(300)
     assert len(files) == 1
     assert files[0] == make(race), "as the slice has left it"
 
 
-def test_drawing_goes_first_but_does_not_starve_training():
+def test_drawing_goes_first_but_does_not_starve_training(monkeypatch):
     turns, trained = Turns(), threading.Event()
 
     def train():
         with turns.slice(alive=lambda: None):
             trained.set()
 
+    monkeypatch.setattr("pages.ui.turns.YIELDING", 3600.0)
     with turns.drawing():
-        thread = threading.Thread(target=train)
+        thread = threading.Thread(target=train, daemon=True)
         thread.start()
-        assert not trained.wait(0.15)
-    assert trained.wait(5)
+        assert not trained.wait(0.3)
+    assert trained.wait(300)
     thread.join()
     trained.clear()
+    monkeypatch.setattr("pages.ui.turns.YIELDING", 0.1)
     with turns.drawing():  # a page that never stops drawing
-        thread = threading.Thread(target=train)
+        thread = threading.Thread(target=train, daemon=True)
         thread.start()
-        assert trained.wait(5)
+        assert trained.wait(300)
     thread.join()
 
 
@@ -223,9 +226,9 @@ def test_rows_of_a_group_are_its_histories():
 
 def test_it_stops_where_it_is_told_to():
     race = Race({"a": GroupedConfig(), "b": GroupedConfig(seed=1)})
-    race.advance(60, until=lambda race: live.arrived(race, "Loss", 0.2))
+    race.advance(inf, until=lambda race: live.arrived(race, "Loss", 0.2))
     assert race.steps == 9, "2 / (1 + 9) is the first held-out loss of at most 0.2"
-    race.advance(60, until=lambda race: live.arrived(race, "Loss", 0.1))
+    race.advance(inf, until=lambda race: live.arrived(race, "Loss", 0.1))
     assert race.steps == 20, "of steps past 10 every second one is measured"
     race.step()
     assert not live.arrived(race, "Loss", 5.0), "what is measured at another step does not count"

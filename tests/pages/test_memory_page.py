@@ -3,12 +3,16 @@
 import csv
 import io
 import json
+import threading
 from dataclasses import replace
+from functools import wraps
+from math import inf
 
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+import core.memory
 import core.sweep
 from core.memory import CELLS, MEMORY_TASKS, MemoryConfig, Outcome, measure, trials, watched
 from core.sweep import Backend, Sweep, Sweeps
@@ -29,7 +33,23 @@ def server(monkeypatch) -> Sweeps:
     """The sweeps of a server of its own, whose workers are threads."""
     sweeps = Sweeps(Backend("threading"))
     monkeypatch.setattr(core.sweep, "SWEEPS", sweeps)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")  # so many threads: less than a sweep has runs
     return sweeps
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Every run of a sweep passes it once before it is measured; closed, so that a test says how many have passed."""
+    gate = threading.Semaphore(0)
+
+    @wraps(measure)
+    def measure_behind(trial):
+        assert gate.acquire(timeout=600)
+        return measure(trial)
+
+    monkeypatch.setattr(core.memory, "measure", measure_behind)
+    yield gate
+    gate.release(1000)
 
 
 def open_small(language: str = "en", **more: str) -> AppTest:
@@ -62,14 +82,16 @@ def chart(app: AppTest):
     return app.get("vega_lite_chart")[0].proto
 
 
-def test_play_pause_and_the_results(server):
+def test_play_pause_and_the_results(server, gate):
     app = open_small()
     assert bar(app) == "Play sweeps: 12 runs" and "100%" not in table(app)
     app.button(key="memory_play").click().run()
     assert not app.exception and "starting" in bar(app)
-    until(lambda: len(sweep_of(app).results) >= 3, sweep_of(app))
+    gate.release(3)
+    until(lambda: len(sweep_of(app).results) == 3, sweep_of(app))
     app.button(key="memory_play").click().run()
     assert not sweep_of(app).wanted and "aused" in bar(app)
+    gate.release(1000)
     until(lambda: not sweep_of(app).busy)
     kept = len(sweep_of(app).results)
     assert 3 <= kept < 12
@@ -98,7 +120,7 @@ def test_results_are_those_of_the_watched_runs(server):
     """The same settings are the same run, in a worker and on the panel."""
     app = played(open_small(memory_length="6"))
     race = app.session_state["memory_race"]
-    race.advance(60, limit=100)
+    race.advance(inf, limit=100)
     for kind, run in race.runs.items():
         run.evaluate()
         trial = next(t for t in sweep_of(app).tasks if t.config == run.config)
@@ -122,8 +144,8 @@ def test_results_stay_when_settings_come_back_even_if_the_server_forgets(server)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_who_waits_sees_the_place_in_line(server, language):
-    other = Sweep(square, [Wait(number, 0.05) for number in range(400)], server)
+def test_who_waits_sees_the_place_in_line(server, language, tmp_path):
+    other = Sweep(square, [Wait(1, gate=str(tmp_path / "gate"))], server)
     until(lambda: other.busy, other)
     app = open_small(language)
     app.button(key="memory_play").click().run()
@@ -133,17 +155,19 @@ def test_who_waits_sees_the_place_in_line(server, language):
     assert {"zh": "前面还有 1 个扫描", "en": "In line: 1 before this one"}[language] in bar(app)
     app.button(key="memory_sweep_cancel").click().run()
     assert sweep_of(app).place is None and not app.session_state["memory_playing"]
-    other.cancel()
+    (tmp_path / "gate").touch()
     until(lambda: not other.busy)
 
 
-def test_cancel_keeps_what_is_finished(server):
+def test_cancel_keeps_what_is_finished(server, gate):
     app = open_small()
     assert app.button(key="memory_sweep_cancel").disabled
     app.button(key="memory_play").click().run()
+    gate.release(1)
     until(lambda: sweep_of(app).results, sweep_of(app))
     assert not app.button(key="memory_sweep_cancel").disabled
     app.button(key="memory_sweep_cancel").click().run()
+    gate.release(1000)  # threads cannot be ended: those at hand count
     until(lambda: not sweep_of(app).busy)
     app.run()
     assert sweep_of(app).results and "Play goes on" in bar(app)
@@ -182,7 +206,7 @@ def test_settings_of_the_sweep_alone_leave_the_watched_run():
 def test_the_budget_of_a_run_is_the_panels_limit():
     app = open_page("memory", "en", memory_limit="100")
     assert [box.key for box in app.number_input if "limit" in box.key] == []
-    app.session_state["memory_race"].advance(60, limit=100)
+    app.session_state["memory_race"].advance(inf, limit=100)
     app.run()
     assert any("Step limit" in text.value for text in app.markdown)
 

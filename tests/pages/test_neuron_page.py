@@ -109,7 +109,7 @@ def test_an_edit_by_hand_revives_the_dead_relu_and_reaches_the_challenge():
     race = app.session_state["neuron_race"]
     assert race.leader.snapshot().state["weight"].tolist() == [3.0, -1.0]
     assert "progress" not in app.session_state
-    race.advance(60, limit=60)
+    race.advance(math.inf, limit=60)
     app.button(key="neuron_step").click().run()
     assert "challenge_revive" in app.session_state["progress"]["neuron"]
     assert "weight_1" in str(app.query_params["neuron_did"])

@@ -4,6 +4,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 
 import numpy
 import pytest
@@ -70,13 +71,13 @@ def clock(monkeypatch):
 
 
 def test_a_job_trains_the_very_run_that_its_config_describes_however_its_slices_fall():
-    job = Job({"a": ConvolutionConfig(), "b": ConvolutionConfig(seed=1)}, steps=45)
+    job = Job({"a": ConvolutionConfig(), "b": ConvolutionConfig(seed=1)}, steps=45, budget=inf)
     while job.running:
         job.advance(0.0)  # a step at a time
     assert (job.finished, job.stopped, job.done) == (True, False, 45)
     for name, seed in (("a", 0), ("b", 1)):
         alone = Run(ConvolutionConfig(seed=seed))
-        alone.advance(60, 45)
+        alone.advance(inf, 45)
         run = job.runs[name]
         assert torch.equal(run.snapshot().state["kernel"], alone.snapshot().state["kernel"])
         assert run.history[: len(alone.history)] == alone.history
@@ -175,6 +176,7 @@ def test_the_fragment_trains_only_in_its_turns_and_starts_the_page_over_at_the_e
             slices.append(app.session_state["job"].done - before)
 
     monkeypatch.setattr(jobs, "TURNS", Recorder())
+    monkeypatch.setattr(jobs, "STINT", inf)
     app = AppTest.from_function(ticking, default_timeout=60)
     app.session_state["job"] = Job({"a": ConvolutionConfig()}, 30)
     app.run()
@@ -194,7 +196,7 @@ def test_a_waiting_fragment_leaves_the_turns_alone():
 
 def test_steps_to_follows_the_direction_of_the_metric():
     run = Run(ConvolutionConfig())
-    run.advance(60, 60)
+    run.advance(inf, 60)
     errors = curve(run, KERNEL_ERROR)
     found = steps_to(run, KERNEL_ERROR, 0.3)
     assert errors[found] <= 0.3 and all(value > 0.3 for step, value in errors.items() if step < found)
@@ -330,8 +332,10 @@ def press(app: AppTest, key: str) -> AppTest:
 
 
 def finish(app: AppTest, name: str) -> AppTest:
-    """What the fragment does in a browser; AppTest has no timers."""
-    app.session_state["answers"]["convolution"][name].job.advance(60)
+    """What the fragment does in a browser, however long it takes; AppTest has no timers."""
+    job = app.session_state["answers"]["convolution"][name].job
+    job.budget = inf
+    job.advance(inf)
     return app.run()
 
 
@@ -345,7 +349,7 @@ def fastest() -> str:
     reached = {}
     for name, config in RATES.items():
         run = Run(config)
-        run.advance(60, 120)
+        run.advance(inf, 120)
         found = [record.step for record in run.history if record.scores["test"]["Kernel error"] <= 0.05]
         reached[name] = min(found, default=10_000)
     return min(reached, key=reached.get)
@@ -401,7 +405,7 @@ def test_a_line_is_drawn_by_sliders_and_compared():
     app = start(convolution_question="curve")
     assert [slider.value for slider in app.slider] == [1.0] * 4
     run = Run(ConvolutionConfig())
-    run.advance(60, 20)
+    run.advance(inf, 20)
     drawn = {record.step: record.scores["test"]["Kernel error"] for record in run.history}
     for slider, step in zip(app.slider, (0, 5, 10, 20), strict=True):
         slider.set_value(round(drawn[step], 1))
@@ -413,10 +417,11 @@ def test_a_line_is_drawn_by_sliders_and_compared():
 
 def test_equal_experiments_measure_the_same():
     measured = []
-    for slice in (0.0, 60.0):
+    for slice in (0.0, inf):
         app = start()
         choose(app, "rate0.1")
         job = app.session_state["answers"]["convolution"]["rate"].job
+        job.budget = inf
         while job.running:
             job.advance(slice)
         app.run()

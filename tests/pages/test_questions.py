@@ -1,6 +1,7 @@
 """The questions of every lesson: each experiment runs, and its measurement is an answer that could have been given."""
 
 from importlib import import_module
+from math import inf
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_every_lesson_asks_and_challenges(lesson):
 def test_the_answer_is_measured(question):
     job = None
     if question.runs:
-        job = Job(question.runs, question.steps, budget=120)  # seconds; the machine of a test may be slow
+        job = Job(question.runs, question.steps, budget=inf)  # the machine of a test may be slow
         while job.running:
             job.advance(1.0)
         assert job.finished
