@@ -15,11 +15,12 @@ by hand over the whole sequence, more than twice as fast.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -180,120 +181,201 @@ class GRUThroughTime(torch.autograd.Function):
 
     and what goes on to h₋ is δ ⊙ z plus what these pass back through U. So the factors of all steps are computed at once,
     the walk back in time is left with one matrix product a step (two where the reset comes before), and the gradients of
-    the weights are one product over all steps. Products with r are kept, never divided by: r may be 0.
+    the weights are sums over all steps. Products with r are kept, never divided by: r may be 0.
+
+    An example is a column here, so that what a step has of one kind lies in one piece, and one product of the stacked
+    weights with the rows h₋ | 1 | x is all of a step's net inputs. The steps are made by NumPy in the tensors' own memory,
+    as they are so small that most of their time goes into calling them, and that takes torch twice as long.
     """
 
     @staticmethod
+    @np.errstate(all="ignore")  # gradients that overflow are this course's subject
     def forward(
         ctx: Any, x: Tensor, state: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor,
         held: tuple[float | None, float | None], before: bool,
     ) -> Tensor:  # fmt: skip
         """Arguments as of `unrolled`; the states of all steps (T, B, hidden)."""
-        (length, batch, _), hidden = x.shape, state.shape[1]
-        gates, candidate = 2 * hidden, 3 * hidden
-        # One product for the inputs of all steps gives rows r | z | U h₋ + b' | h̃, each without what h₋ adds to it. The
-        # last but one has no input, so its weights are 0; with the reset before the product it holds r ⊙ h₋.
-        weight = torch.cat([weight_ih[:gates], weight_ih.new_zeros(hidden, weight_ih.shape[1]), weight_ih[gates:]])
-        bias = torch.cat([bias_ih[:gates] + bias_hh[:gates], bias_hh[gates:], bias_ih[gates:]])
-        states = x.new_empty(length + 1, batch, hidden)
+        (length, batch, inputs), hidden = x.shape, state.shape[1]
+        sources = x.new_ones(length + 1, hidden + 1 + inputs, batch)  # h₋ | 1 | x
+        sources[0, :hidden] = state.T
+        sources[:-1, hidden + 1 :] = x.transpose(1, 2)
+        rows = x.new_empty(length, 4, hidden, batch)  # the past that the candidate hears, r, z, h̃
+        weight = stacked(weight_ih, weight_hh, bias_ih, bias_hh, held, before).numpy()
         if before:
-            bias[candidate:] += bias_hh[gates:]
-            states[0] = state
+            states_before(sources.numpy(), rows.numpy(), weight, weight_hh[2 * hidden :].detach().numpy() / 2)
         else:
-            # torch's sigmoid is three times as fast as its tanh. So the loop runs on s = (1 + h)/2, which is blended as h
-            # is, with tanh a = 2σ(2a) − 1 and U h = 2U s − U 1.
-            bias[:candidate] -= weight_hh.sum(1)
-            bias[gates:] *= 2
-            weight[candidate:] *= 2
-            states[0] = (state + 1) / 2
-        rows = torch.addmm(bias, x.flatten(0, 1), weight.T).view(length, batch, 4 * hidden)
-        for net_input, at in zip((rows[..., :hidden], rows[..., hidden:gates]), held, strict=True):
-            if at is not None:
-                net_input.fill_(at)
-        r, z, middle, h = (part.unbind() for part in rows.split(hidden, 2))
-        both, earlier, later = rows[..., :gates].unbind(), states[:-1].unbind(), states[1:].unbind()
-        if before:
-            to_gates, to_candidate = weight_hh[:gates].T.contiguous(), weight_hh[gates:].T.contiguous()
-            for t in range(length):
-                both[t].addmm_(earlier[t], to_gates).sigmoid_()
-                torch.mul(r[t], earlier[t], out=middle[t])
-                h[t].addmm_(middle[t], to_candidate).tanh_()
-                torch.lerp(h[t], earlier[t], z[t], out=later[t])
-        else:
-            of_past = rows[..., :candidate].unbind()
-            to_all = torch.cat([2 * weight_hh[:gates], 4 * weight_hh[gates:]]).T.contiguous()
-            for t in range(length):
-                of_past[t].addmm_(earlier[t], to_all)
-                both[t].sigmoid_()
-                h[t].addcmul_(r[t], middle[t]).sigmoid_()
-                torch.lerp(h[t], earlier[t], z[t], out=later[t])
-            states.mul_(2).sub_(1)
-            rows[..., gates:candidate] /= 2
-            rows[..., candidate:].mul_(2).sub_(1)
-        ctx.save_for_backward(x, weight_ih, weight_hh, rows, states)
+            states_after(sources.numpy(), rows.numpy(), weight)
+        rows[:, 1:3].add_(1).mul_(0.5)
+        rows[:, 0].mul_(0.5 if before else 2)
+        ctx.save_for_backward(x, weight_ih, weight_hh, rows, sources)
         ctx.before = before
-        return states[1:]
+        return sources[1:, :hidden].transpose(1, 2)
 
     @staticmethod
     @once_differentiable
+    @np.errstate(all="ignore")
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """From ∂L/∂outputs (T, B, hidden) to the gradients of x, state, weights and biases."""
-        x, weight_ih, weight_hh, rows, states = ctx.saved_tensors
-        (length, batch, _), hidden = x.shape, states.shape[2]
-        r, z, middle, h = rows.split(hidden, 2)
-        earlier = states[:-1]
-        # Factors of δ, and the gradients of the net inputs they lead to: reset | update | candidate.
-        factors, flowing = (x.new_empty(length, batch, 3, hidden) for _ in range(2))
+        x, weight_ih, weight_hh, rows, sources = ctx.saved_tensors
+        length, _, hidden, batch = rows.shape
+        past, r, z, h = rows.unbind(1)
+        earlier = sources[:-1, :hidden]
+        # Factors of δ, and the gradients of the net inputs they lead to: past | reset | update, and the candidate's.
+        factors, flowing = x.new_empty(length, 3, hidden, batch), x.new_empty(length, 4, hidden, batch)
         taken = 1 - z
         to_candidate = torch.addcmul(taken, taken, h * h, value=-1)
-        torch.mul((earlier - h).mul_(z), taken, out=factors[:, :, 1])
-        deltas = x.new_empty(length + 1, batch, hidden)  # δ of every step, the state before the first one included
+        torch.mul((earlier - h).mul_(z), taken, out=factors[:, 2])
+        deltas = x.new_empty(length + 1, hidden, batch)  # δ of every step, the state before the first one included
         deltas[0] = 0
-        deltas[1:] = gradient
+        deltas[1:] = gradient.transpose(1, 2)
         if ctx.before:
-            factors[:, :, 2] = to_candidate
-            torch.mul(earlier * r, 1 - r, out=factors[:, :, 0])
-            walk_before(deltas, factors, flowing, r, z, weight_hh)
-            by_past = by_input = flowing.view(-1, 3 * hidden)
-            gates = by_past[:, : 2 * hidden].T @ earlier.flatten(0, 1)
-            of_weight_hh = torch.cat([gates, by_past[:, 2 * hidden :].T @ middle.flatten(0, 1)])
-            of_bias_hh = of_bias_ih = by_past.sum(0)
+            factors[:, 0] = to_candidate
+            torch.mul(earlier * r, 1 - r, out=factors[:, 1])
+            walk_before(*(each.numpy() for each in (deltas, factors, flowing, z, r, weight_hh)))
+            flowing[:, 3] = flowing[:, 0]
         else:
-            torch.mul(to_candidate, r, out=factors[:, :, 2])  # it passes back through U times r
-            torch.mul(torch.addcmul(middle, middle, r, value=-1), factors[:, :, 2], out=factors[:, :, 0])
-            walk_after(deltas, factors, flowing, z, weight_hh)
-            by_past = flowing.view(-1, 3 * hidden)
-            of_weight_hh, of_bias_hh = by_past.T @ earlier.flatten(0, 1), by_past.sum(0)
-            torch.mul(deltas[1:], to_candidate, out=flowing[:, :, 2])  # the input's part is not reset
-            by_input = by_past
-            of_bias_ih = by_input.sum(0)
-        of_weight_ih = (x.flatten(0, 1).T @ by_input).T.contiguous()  # this way round, as x has few columns
-        of_x = (by_input @ weight_ih).view_as(x) if ctx.needs_input_grad[0] else None
-        return of_x, deltas[0], of_weight_ih, of_weight_hh, of_bias_ih, of_bias_hh, None, None
+            torch.mul(to_candidate, r, out=factors[:, 0])  # it passes back through U times r
+            torch.mul(torch.addcmul(past, past, r, value=-1), factors[:, 0], out=factors[:, 1])
+            walk_after(*(each.numpy() for each in (deltas, factors, flowing, z, weight_hh)))
+            torch.mul(deltas[1:], to_candidate, out=flowing[:, 3])  # the input's part is not reset
+        by_past, by_input = flowing[:, :3].flatten(1, 2), flowing[:, 1:].flatten(1, 2)
+        of_past = summed_products(by_past, sources[:-1, : hidden + 1]).roll(-hidden, 0)  # to torch's order
+        if ctx.before:
+            of_past[2 * hidden :, :hidden] = summed_products(flowing[:, 0], past)  # that is r ⊙ h₋
+        of_input = summed_products(by_input, sources[:-1, hidden:])
+        of_x = (weight_ih.T @ by_input).transpose(1, 2) if ctx.needs_input_grad[0] else None
+        of_ih, of_hh = of_input[:, 1:].contiguous(), of_past[:, :hidden].contiguous()
+        return of_x, deltas[0].T, of_ih, of_hh, of_input[:, 0].clone(), of_past[:, hidden].clone(), None, None
 
 
-def walk_after(deltas: Tensor, factors: Tensor, flowing: Tensor, z: Tensor, weight_hh: Tensor) -> None:
-    """Back in time with the reset after the product: completes `deltas` (T + 1, B, hidden) and fills `flowing`."""
-    delta, factor, kept = deltas.unbind(), factors.unbind(), z.unbind()
-    spread, flow, flat = deltas.unsqueeze(2).unbind(), flowing.unbind(), flowing.flatten(2).unbind()
-    for t in range(len(kept) - 1, -1, -1):
-        torch.mul(factor[t], spread[t + 1], out=flow[t])
-        delta[t].addcmul_(delta[t + 1], kept[t]).addmm_(flat[t], weight_hh)
+def stacked(
+    weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor, held: tuple[float | None, float | None],
+    before: bool,
+) -> Tensor:  # fmt: skip
+    """The weights (4·hidden, hidden + 1 + D) of h₋ | 1 | x for what a step's functions are applied to, which are tanh alone.
+
+    NumPy has no sigmoid, and its tanh is fast: σ(a) = (1 + ϱ)/2 with ϱ = tanh(a/2). Then r ⊙ p is p/2 + ϱ ⊙ p/2, and the
+    rows are p/2 | a_r/2 | a_z/2 | W x + b + p/2 with p = U h₋ + b'. A reset that is held needs no p of its own: 0 | … | W x + b,
+    exactly, or W x + b + p. Where it comes before the product p is still unknown: 0 | … | W x + b + b'.
+    """
+    hidden, inputs = weight_hh.shape[1], weight_ih.shape[1]
+    weight = weight_ih.new_zeros(4, hidden, hidden + 1 + inputs)
+    past, fresh = weight[:, :, : hidden + 1], weight[:, :, hidden:]
+    of_past = torch.cat([weight_hh, bias_hh[:, None]], 1).view(3, hidden, hidden + 1)
+    of_input = torch.cat([bias_ih[:, None], weight_ih], 1).view(3, hidden, 1 + inputs)
+    past[1:3] = of_past[:2] / 2
+    if before:
+        past[3, :, -1] = bias_hh[2 * hidden :]
+    elif held[0] is None:
+        past[0] = past[3] = of_past[2] / 2
+    elif held[0] > 0:
+        past[3] = of_past[2]
+    fresh[1:3] += of_input[:2] / 2
+    fresh[3] += of_input[2]
+    for gate, at in zip(weight[1:3], held, strict=True):
+        if at is not None:
+            gate.zero_()[:, hidden] = at
+    return weight.flatten(0, 1)
 
 
-def walk_before(deltas: Tensor, factors: Tensor, flowing: Tensor, r: Tensor, z: Tensor, weight_hh: Tensor) -> None:
+def states_after(sources: np.ndarray, rows: np.ndarray, weight: np.ndarray) -> None:
+    """Through time with the reset after the product: completes the states in `sources`, fills `rows` (T, 4, hidden, B)."""
+    part = np.empty_like(rows[0, 0])
+    blend = Blend(part)
+    for source, net_input, gates, past, reset, update, candidate, earlier, state in each_step(sources, rows):
+        np.dot(weight, source, out=net_input)
+        np.tanh(gates, out=gates)
+        np.multiply(reset, past, out=part)
+        candidate += part
+        np.tanh(candidate, out=candidate)
+        blend(earlier, candidate, update, state)
+
+
+def states_before(sources: np.ndarray, rows: np.ndarray, weight: np.ndarray, of_candidate: np.ndarray) -> None:
+    """The same with the reset before the product: with `of_candidate`, U / 2, there is a second one a step."""
+    part = np.empty_like(rows[0, 0])
+    blend = Blend(part)
+    for source, net_input, gates, past, reset, update, candidate, earlier, state in each_step(sources, rows):
+        np.dot(weight, source, out=net_input)
+        np.tanh(gates, out=gates)
+        np.multiply(reset, earlier, out=past)
+        past += earlier
+        np.dot(of_candidate, past, out=part)
+        candidate += part
+        np.tanh(candidate, out=candidate)
+        blend(earlier, candidate, update, state)
+
+
+def each_step(sources: np.ndarray, rows: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Of each step: h₋ | 1 | x, all net inputs, both gates'; past, reset, update, candidate; the state before and after."""
+    states = sources[:, : rows.shape[2]]
+    net_inputs = rows.reshape(len(rows), -1, rows.shape[3])
+    return zip(
+        sources[:-1], net_inputs, rows[:, 1:3], *rows.transpose(1, 0, 2, 3), states[:-1], states[1:], strict=True
+    )  # fmt: skip
+
+
+class Blend:
+    """z ⊙ h₋ + (1 − z) ⊙ h̃ from 2z − 1; with z = 0 or 1 it is exactly one of the two.
+
+    (NumPy multiplies by an array of halves in half of the time that it takes to multiply by one number.)
+    """
+
+    def __init__(self, like: np.ndarray):
+        self.kept, self.taken = np.empty_like(like), np.empty_like(like)
+        self.one, self.half = np.ones_like(like), np.full_like(like, 0.5)
+
+    def __call__(self, earlier: np.ndarray, candidate: np.ndarray, update: np.ndarray, state: np.ndarray) -> None:
+        """All (hidden, B); into `state`."""
+        kept, taken = self.kept, self.taken
+        np.add(self.one, update, out=kept)
+        np.subtract(self.one, update, out=taken)
+        np.multiply(kept, earlier, out=kept)
+        np.multiply(taken, candidate, out=taken)
+        np.add(kept, taken, out=state)
+        np.multiply(state, self.half, out=state)
+
+
+def walk_after(
+    deltas: np.ndarray, factors: np.ndarray, flowing: np.ndarray, z: np.ndarray, weight_hh: np.ndarray
+) -> None:  # fmt: skip
+    """Back in time with the reset after the product: completes `deltas` (T + 1, hidden, B), fills three of `flowing`."""
+    hidden, part = z.shape[1], np.empty_like(z[0])
+    turned = np.ascontiguousarray(np.roll(weight_hh, hidden, 0).T)  # for past | reset | update
+    rows = flowing.reshape(len(z), -1, z.shape[2])[:, : 3 * hidden]
+    steps = zip(deltas[1:], deltas[:-1], factors, z, flowing[:, :3], rows, strict=True)
+    for delta, earlier, factor, kept, flow, row in reversed([*steps]):
+        np.multiply(factor, delta, out=flow)
+        np.multiply(delta, kept, out=part)
+        earlier += part
+        np.dot(turned, row, out=part)
+        earlier += part
+
+
+def walk_before(
+    deltas: np.ndarray, factors: np.ndarray, flowing: np.ndarray, z: np.ndarray, r: np.ndarray, weight_hh: np.ndarray
+) -> None:  # fmt: skip
     """The same with the reset before the product: what comes back through U is still to be multiplied by r."""
-    hidden = r.shape[2]
-    of_gates, of_candidate = weight_hh[: 2 * hidden], weight_hh[2 * hidden :]
-    delta, let_through, kept, spread = deltas.unbind(), r.unbind(), z.unbind(), deltas.unsqueeze(2).unbind()
-    for_reset, for_rest = factors[:, :, 0].unbind(), factors[:, :, 1:].unbind()
-    reset, rest, candidate = flowing[:, :, 0].unbind(), flowing[:, :, 1:].unbind(), flowing[:, :, 2].unbind()
-    gates, came_back = flowing[:, :, :2].flatten(2).unbind(), torch.empty_like(deltas[0])
-    for t in range(len(kept) - 1, -1, -1):
-        torch.mul(for_rest[t], spread[t + 1], out=rest[t])
-        torch.mm(candidate[t], of_candidate, out=came_back)
-        torch.mul(came_back, for_reset[t], out=reset[t])
-        delta[t].addcmul_(delta[t + 1], kept[t]).addcmul_(came_back, let_through[t]).addmm_(gates[t], of_gates)
+    hidden, part, came_back = z.shape[1], np.empty_like(z[0]), np.empty_like(z[0])
+    of_gates, of_candidate = (np.ascontiguousarray(weight.T) for weight in np.split(weight_hh, [2 * hidden]))
+    gates = flowing.reshape(len(z), -1, z.shape[2])[:, hidden : 3 * hidden]
+    steps = zip(deltas[1:], deltas[:-1], factors, z, r, flowing, gates, strict=True)
+    for delta, earlier, factor, kept, let_through, flow, row in reversed([*steps]):
+        np.multiply(factor[0], delta, out=flow[0])
+        np.multiply(factor[2], delta, out=flow[2])
+        np.dot(of_candidate, flow[0], out=came_back)
+        np.multiply(came_back, factor[1], out=flow[1])
+        came_back *= let_through
+        earlier += came_back
+        np.multiply(delta, kept, out=part)
+        earlier += part
+        np.dot(of_gates, row, out=part)
+        earlier += part
+
+
+def summed_products(a: Tensor, b: Tensor) -> Tensor:
+    """(M, K): a_t b_tᵀ, summed over the steps of a (T, M, B) and b (T, K, B)."""
+    return torch.from_numpy((a.numpy() @ b.numpy().transpose(0, 2, 1)).sum(0))
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ NOT_LESSONS = {"home", "glossary"}
 EXTRA = {  # what a core module may import beside torch and the standard library
     "core/export.py": {"nbformat"},
     "core/gridworld.py": {"gymnasium", "numpy"},
+    "core/gru.py": {"numpy"},
     "core/playground.py": {"numpy"},
     "core/policy_gradient.py": {"gymnasium", "numpy"},
     "core/rnn.py": {"numpy"},
