@@ -32,7 +32,7 @@ def serve() -> Iterator[int]:
     command += ["--server.headless=true", "--server.address=127.0.0.1"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
     try:
-        for _ in range(300):
+        for _ in range(600):
             if process.poll() is not None:
                 raise RuntimeError(f"the server ended with {process.returncode}")
             try:
@@ -45,7 +45,7 @@ def serve() -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def process_of(port: int) -> Path:
@@ -177,14 +177,14 @@ class Viewer:
         """Open the page; seconds until it has been drawn."""
         began = time.perf_counter()
         await self._send(page=self.lesson)
-        await asyncio.wait_for(self.idle.wait(), 60)
+        await asyncio.wait_for(self.idle.wait(), 120)
         return time.perf_counter() - began
 
     async def press(self, key: str) -> float:
         """Press a button; seconds until the page has been drawn anew."""
         began, name = time.perf_counter(), self._find(key)
         await self._send(trigger=name, fragment=self.widgets[name])
-        await asyncio.wait_for(self.idle.wait(), 60)
+        await asyncio.wait_for(self.idle.wait(), 120)
         return time.perf_counter() - began
 
     async def slide(self, key: str, value: float) -> float:
@@ -195,7 +195,7 @@ class Viewer:
         self.state[name] = state
         began = time.perf_counter()
         await self._send(fragment=self.widgets[name])
-        await asyncio.wait_for(self.idle.wait(), 60)
+        await asyncio.wait_for(self.idle.wait(), 120)
         return time.perf_counter() - began
 
     @property

@@ -3,12 +3,14 @@
 import os
 import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.browser.waiting import LAST, PATIENCE, settled
 from tests.server import serve
 
 
@@ -43,18 +45,16 @@ def fresh_port():
         yield port
 
 
-@pytest.fixture
-def visit(browser):
-    """Open a page as a person would; every failed request and script error is kept in `page.problems`."""
+@contextmanager
+def visiting(browser):
+    """What opens pages as a person would; every failed request and script error is kept in `page.problems`."""
     contexts = []
 
-    def go(port, path, dark=False, width=1280, height=900, locale="en-US"):
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale=locale
-        )
+    def go(port, path, width=1280, height=900, locale="en-US"):
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="light", locale=locale)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.problems = []
         page.on("pageerror", lambda error: page.problems.append(f"script error: {error}"))
         page.on("request", lambda request: outside(request, page))
@@ -69,3 +69,23 @@ def visit(browser):
     yield go
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a page, as often as the test wants."""
+    with visiting(browser) as go:
+        yield go
+
+
+@pytest.fixture(scope="session")
+def desk(request, browser, port):
+    """The page of a stem in English on a wide screen, drawn to its end.
+
+    Opening a page costs seconds, so the tests of a stem share one, one after the other: pytest puts them together
+    because they have the stem for a parameter. They leave it in the light, at rest, and as wide as it was.
+    """
+    with visiting(browser) as go:
+        page = go(port, f"/{request.param}?lang=en")
+        page.wait_for_selector(LAST[request.param])
+        yield settled(page)

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pages.ui.lessons import LESSONS
 from tests.browser.test_access import AXE, RUN_AXE, STREAMLIT
+from tests.browser.waiting import STEMS, settled, wait_until
 
-STEMS = [lesson.stem for lesson in LESSONS]
 PHONE, SMALLEST = 375, 10.5  # CSS pixels
 MEASURE = """(smallest) => {
   const roots = [...document.querySelectorAll("*")].filter((node) => node.shadowRoot).map((node) => node.shadowRoot);
@@ -30,18 +29,18 @@ MEASURE = """(smallest) => {
   return found;
 }"""
 
+FILLED = (
+    "() => [...document.querySelectorAll('[data-testid=stExpanderDetails]')].every((node) => node.querySelector('*'))"
+)
+
 
 def opened(visit, port, path, width=PHONE):
     """A page with all it has drawn, its expanders open."""
-    page = visit(port, path, width=width)
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-    page.wait_for_timeout(700)
+    page = settled(visit(port, path, width=width))
     for expander in page.locator("[data-testid=stExpander] summary").all():
         expander.click()
-        page.wait_for_timeout(150)
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-    page.wait_for_timeout(1000)
-    return page
+    page.wait_for_function(FILLED)
+    return settled(page)
 
 
 def too_wide(page):
@@ -51,7 +50,7 @@ def too_wide(page):
     )
 
 
-@pytest.mark.parametrize("stem", ["", *STEMS])
+@pytest.mark.parametrize("stem", [*STEMS, ""])
 def test_words_in_pictures_are_readable_on_a_phone(port, visit, stem):
     page = opened(visit, port, f"/{stem}?lang=zh")
     found = page.evaluate(MEASURE, SMALLEST)
@@ -73,12 +72,10 @@ def test_a_wide_picture_scrolls_in_its_own_box_by_keyboard_and_says_so(port, vis
     assert pan.get_attribute("aria-label") and figure.get_attribute("data-more").strip() == "right"
     pan.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(400)
-    assert pan.evaluate("node => node.scrollLeft") > 10
-    assert figure.get_attribute("data-more").split() == ["left", "right"]
+    wait_until(page, lambda: pan.evaluate("node => node.scrollLeft") > 10)
+    wait_until(page, lambda: figure.get_attribute("data-more").split() == ["left", "right"])
     pan.evaluate("node => { node.scrollLeft = 9999; }")
-    page.wait_for_timeout(300)
-    assert figure.get_attribute("data-more").strip() == "left"
+    wait_until(page, lambda: figure.get_attribute("data-more").strip() == "left")
     assert not too_wide(page)
     page.evaluate(AXE)
     _, left = page.evaluate(RUN_AXE, STREAMLIT | {"scrollable-region-focusable": "[data-testid=stCode] pre"})
@@ -93,7 +90,7 @@ def test_a_click_on_a_scrolled_map_meets_the_cell_under_it_and_arrow_keys_bring_
     pan.evaluate("node => { node.scrollLeft = 9999; }")
     cells.scroll_into_view_if_needed()
     pan.evaluate("node => { node.scrollLeft = 9999; }")
-    page.wait_for_timeout(300)
+    settled(page)
     map_box, pan_box = cells.bounding_box(), pan.bounding_box()
     x = pan_box["x"] + pan_box["width"] - 60
     page.mouse.click(x, map_box["y"] + map_box["height"] / 2)
@@ -107,11 +104,12 @@ def test_a_click_on_a_scrolled_map_meets_the_cell_under_it_and_arrow_keys_bring_
     assert scrolled > 10, "a redraw scrolled it back"
     cells.focus()
     for _ in range(int(expected)):
+        value = step.input_value()
         page.keyboard.press("ArrowLeft")
-        page.wait_for_timeout(200)
+        wait_until(page, lambda: step.input_value() != value)  # noqa: B023
         if pan.evaluate("node => node.scrollLeft") < scrolled:
             return
-    raise AssertionError("the chosen cell went out of view")
+    wait_until(page, lambda: pan.evaluate("node => node.scrollLeft") < scrolled)  # else the chosen cell is out of view
 
 
 def test_the_saved_file_has_all_of_a_picture_that_scrolls(port, visit):
