@@ -1,8 +1,14 @@
-"""What tests of every lesson need to know of one."""
+"""What tests of every lesson need to know of one, and how they open its page."""
 
 from importlib import import_module
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
 
 from core.config import Span
+
+APP = Path(__file__).parents[1] / "streamlit_app.py"
+PATIENCE = 600  # seconds after which a page is never drawn, however slow the machine
 
 
 def a_slider(stem: str) -> tuple[str, tuple]:
@@ -14,3 +20,20 @@ def a_slider(stem: str) -> tuple[str, tuple]:
         if isinstance(limits, Span):
             return f"{stem}_{name}", (limits.low, limits.high)
     raise LookupError(stem)
+
+
+def visitor(stem: str = "home", **parameters: str) -> AppTest:
+    """Somebody who is about to open this page by a link with these parameters, in a session of their own."""
+    app = AppTest.from_file(str(APP), default_timeout=PATIENCE)
+    if stem != "home":
+        app.switch_page(f"pages/{stem}.py")
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    return app
+
+
+def open_lesson(stem: str, language: str = "en", noted: bool = False, **settings: str) -> AppTest:
+    """The page of a lesson by a link with these of its settings, and whether something in it is refused with a note."""
+    app = visitor(stem, lang=language, **{f"{stem}_{name}": str(value) for name, value in settings.items()}).run()
+    assert not app.exception and bool(app.warning) == noted
+    return app

@@ -6,10 +6,10 @@ import base64
 import json
 import math
 import re
+from functools import partial
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 from core.attention import (
     CHOICES,
@@ -26,19 +26,11 @@ from core.training import Race, Run, Snapshot, replay
 from pages.ui import pictures_attention as pictures
 from pages.ui import questions_attention as asked
 from pages.ui.scene import payload
+from tests.lessons import open_lesson
+
+open_page = partial(open_lesson, "attention")
 
 QUERY = (0.4, 1.1)
-
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/attention.py")
-    for name, value in settings.items():
-        app.query_params[f"attention_{name}"] = value
-    app.run()
-    assert not app.exception and not app.warning
-    return app
 
 
 def serial(scene) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from math import inf
 
 import pytest
@@ -12,20 +13,12 @@ from streamlit.testing.v1 import AppTest
 from core.backpropagation import PRESETS, BackpropagationConfig, forward_order, parameter_names
 from core.training import Run
 from pages.ui import pictures_backpropagation as pictures
+from tests.lessons import open_lesson
+
+open_page = partial(open_lesson, "backpropagation")
 
 LANGUAGES = ("zh", "en")
 MOVES = 11 + 30  # of Mazur's network: nodes forward, edges back
-
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/backpropagation.py")
-    for name, value in settings.items():
-        app.query_params[f"backpropagation_{name}"] = value
-    app.run()
-    assert not app.exception and not app.warning
-    return app
 
 
 def click(app: AppTest, name: str) -> AppTest:

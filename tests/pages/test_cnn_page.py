@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -16,20 +17,11 @@ from core.training import Run
 from pages.ui import canvas
 from pages.ui import pictures_cnn as pictures
 from pages.ui.scene import payload
+from tests.lessons import open_lesson, visitor
+
+open_page = partial(open_lesson, "cnn")
 
 LANGUAGES = ("zh", "en")
-
-
-def open_page(language: str = "en", **settings) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/cnn.py")
-    app.query_params["lang"] = language
-    for name, value in settings.items():
-        app.query_params[f"cnn_{name}"] = str(value)
-    app.run()
-    assert not app.exception
-    return app
 
 
 def run_of(app: AppTest):
@@ -173,7 +165,7 @@ def test_a_closer_look_opens_in_the_middle_of_training(look):
 
 
 def test_a_value_that_is_none_leaves_a_note():
-    app = open_page(digit=9999, pooling="median", data="mnist", kernel=3)
+    app = open_page(noted=True, digit=9999, pooling="median", data="mnist", kernel=3)
     assert not app.exception
     assert all(key in app.warning[0].value for key in ("cnn_digit", "cnn_pooling", "cnn_data"))
     assert run_of(app).config == CNNConfig()
@@ -183,8 +175,7 @@ def test_language_switch_and_a_visit_elsewhere_keep_controls_and_the_drawing(mon
     read, reading = [], pictures.reading
     monkeypatch.setattr(pictures, "reading", lambda *state, drawing: read.append(drawing) or reading(*state, drawing))
     strokes = [[10, 10, 200, 200]]
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = "en"
+    app = visitor(lang="en")
     app.session_state["cnn_canvas_strokes"] = strokes
     app.run().switch_page("pages/cnn.py").run()
     app.slider(key="cnn_digit").set_value(17).run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from math import inf
 
 import pytest
@@ -11,20 +12,12 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.convolution import KERNELS, ConvolutionConfig, hidden_kernel, input_picture
+from tests.lessons import open_lesson
+
+open_page = partial(open_lesson, "convolution")
 
 LANGUAGES = ("zh", "en")
 GRADIENT = torch.linspace(0, 255, 40).to(torch.uint8).expand(30, 40)
-
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/convolution.py")
-    for name, value in settings.items():
-        app.query_params[f"convolution_{name}"] = value
-    app.run()
-    assert not app.exception
-    return app
 
 
 def put(app: AppTest, kind: str, name: str, value) -> AppTest:
@@ -151,7 +144,7 @@ def test_a_link_opens_with_its_edited_kernel():
     "bad", [{"kernel": "999"}, {"stride": "abc"}, {"hidden": "prewitt"}, {"weights": "1~2"}, {"weights": "nan~" * 8 + "nan"}, {"row": "-1"}, {"banana": "1"}]
 )  # fmt: skip
 def test_a_bad_link_leaves_a_note_and_the_defaults(bad):
-    app = open_page(**bad)
+    app = open_page(noted=True, **bad)
     assert len(app.warning) == 1 and f"convolution_{next(iter(bad))}" in app.warning[0].value
     assert not app.error and r"\mathbf{14}" in formulas(app)
 

@@ -11,25 +11,15 @@ from streamlit.testing.v1 import AppTest
 from core.training import replay
 from pages.ui.lessons import GROUPS, LESSONS, find
 from pages.ui.text import LANGUAGES
-from tests.lessons import a_slider
+from tests.lessons import a_slider, visitor
 
 STEMS = [lesson.stem for lesson in LESSONS]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 def open_page(stem: str, language: str, **parameters) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    app.run()
-    if stem != "home":
-        app.switch_page(f"pages/{stem}.py")
-        app.query_params["lang"] = language
-        for key, value in parameters.items():
-            app.query_params[key] = value
-        app.run()
-    return app
+    """A page as the first that a visitor sees."""
+    return visitor(stem, lang=language, **parameters).run()
 
 
 def words(app: AppTest) -> str:
@@ -45,7 +35,9 @@ def words(app: AppTest) -> str:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("stem", ["home", *STEMS])
 def test_the_page_shows_in_its_language(stem, language):
-    app = open_page(stem, language)
+    app = visitor(lang=language).run()
+    if stem != "home":
+        app.switch_page(f"pages/{stem}.py").run()
     assert not app.exception and not app.error
     assert not app.warning, [warning.value for warning in app.warning]
     title = app.title[0].value
@@ -150,20 +142,18 @@ def test_leaving_a_page_pauses_its_run_and_keeps_it(stem):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("", "9999"), ("", "abc"), ("", ["2", "3"]), ("", ""), ("lr", "nan"), ("seed", "-1")],
-)
 @pytest.mark.parametrize("stem", STEMS)
-def test_bad_parameters_leave_a_note_and_the_default(stem, key, value, language):
-    key = f"{stem}_{key}" if key else a_slider(stem)[0]
-    app = open_page(stem, language, **{key: value})
-    assert not app.exception
-    assert key in app.warning[0].value
-    settings, defaults = app.session_state["settings"], app.session_state["setting_defaults"]
-    assert settings[key] == defaults[key]
-    app.button(key="dismiss_notes").click().run()
-    assert not app.warning
+def test_bad_parameters_leave_a_note_and_the_default(stem, language):
+    slider = a_slider(stem)[0]
+    for value in ("9999", "abc", ["2", "3"], ""):
+        bad = {slider: value, f"{stem}_lr": "nan", f"{stem}_seed": "-1"}
+        app = open_page(stem, language, **bad)
+        assert not app.exception, value
+        settings, defaults = app.session_state["settings"], app.session_state["setting_defaults"]
+        for key in bad:
+            assert key in app.warning[0].value and settings[key] == defaults[key], (key, bad[key])
+        app.button(key="dismiss_notes").click().run()
+        assert not app.warning, value
 
 
 @pytest.fixture
@@ -178,7 +168,7 @@ def all_open(monkeypatch):
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_no_link_breaks_a_page_whatever_it_sets_locks_or_hides(stem, all_open):
-    keys = [key for key in arrive(stem).session_state["settings"] if key.startswith(f"{stem}_")]
+    keys = [key for key in open_page(stem, "en").session_state["settings"] if key.startswith(f"{stem}_")]
     names = "~".join(key.removeprefix(f"{stem}_") for key in keys)
     for value, asked in (
         ("zzz", {}),
@@ -187,19 +177,9 @@ def test_no_link_breaks_a_page_whatever_it_sets_locks_or_hides(stem, all_open):
         ("3", {"lock": names}),
         ("3", {"hide": names}),
     ):
-        app = arrive(stem, **dict.fromkeys(keys, value), **asked)
+        app = open_page(stem, "en", **dict.fromkeys(keys, value), **asked)
         assert not app.exception, (value, *asked)
         assert app.title[0].value == find(stem).en
-
-
-def arrive(stem: str, **parameters: str) -> AppTest:
-    """A page as the first that a visitor sees."""
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.switch_page(f"pages/{stem}.py")
-    app.query_params["lang"] = "en"
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    return app.run()
 
 
 def test_unknown_parameters_are_ignored_with_a_note():
@@ -209,9 +189,7 @@ def test_unknown_parameters_are_ignored_with_a_note():
 
 
 def test_an_unknown_language_is_noted():
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = "fr"
-    app.run()
+    app = visitor(lang="fr").run()
     assert not app.exception and "fr" in app.warning[0].value
 
 

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from pages.ui.glossary import BY_GROUP, BY_NAME, ENTRIES, of_lesson
 from pages.ui.lessons import GROUPS, LESSONS
 from pages.ui.text import LANGUAGES, WORDS
+from tests.lessons import visitor
 
 STEMS = [lesson.stem for lesson in LESSONS]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -23,13 +24,7 @@ AGREED = {  # the words of this course, as its textbooks have them
 
 
 def open_page(stem: str, language: str, **parameters) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run()
-    app.switch_page(f"pages/{stem}.py")
-    for key, value in {"lang": language, **parameters}.items():
-        app.query_params[key] = value
-    return app.run()
+    return visitor(stem, lang=language, **parameters).run()
 
 
 def shown(app: AppTest) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -14,17 +15,9 @@ from core.gradient_descent import METHODS, PRESETS, SURFACES, GradientDescentCon
 from core.training import Race
 from pages.ui import pictures_gradient_descent as pictures
 from pages.ui import questions_gradient_descent as asked
+from tests.lessons import open_lesson
 
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/gradient_descent.py")
-    for name, value in settings.items():
-        app.query_params[f"gradient_descent_{name}"] = value
-    app.run()
-    assert not app.exception
-    return app
+open_page = partial(open_lesson, "gradient_descent")
 
 
 def table(app: AppTest) -> dict[str, str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 from core.gradient_flow import (
     CELLS,
@@ -27,19 +26,11 @@ from pages.ui import pictures_gradient_flow as pictures
 from pages.ui import questions_gradient_flow as asked
 from pages.ui.predict import steps_to
 from pages.ui.text import speak, term
+from tests.lessons import open_lesson
+
+open_page = partial(open_lesson, "gradient_flow")
 
 SMALL = GradientFlowConfig(length=12, hidden=6)
-
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/gradient_flow.py")
-    for name, value in settings.items():
-        app.query_params[f"gradient_flow_{name}"] = value
-    app.run()
-    assert not app.exception and not app.warning
-    return app
 
 
 def starts(configs: dict[str, GradientFlowConfig]) -> dict[str, Snapshot]:

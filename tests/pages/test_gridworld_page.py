@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
@@ -28,19 +28,11 @@ from core.training import Intervention, Run, Snapshot, replay
 from pages.ui import pictures_gridworld as pictures
 from pages.ui import questions_gridworld as asked
 from pages.ui.pins import parameters_of
+from tests.lessons import open_lesson, visitor
+
+open_page = partial(open_lesson, "gridworld")
 
 VIEWS = ("values", "actions", "policy", "visits")
-
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/gridworld.py")
-    for name, value in settings.items():
-        app.query_params[f"gridworld_{name}"] = value
-    app.run()
-    assert not app.exception
-    return app
 
 
 def config_of(app: AppTest) -> GridworldConfig:
@@ -84,7 +76,7 @@ def test_a_teacher_may_lock_the_map():
 
 @pytest.mark.parametrize("text", ["S?~__", "SG", "WW~WW", "S_~_"])
 def test_a_bad_map_leaves_a_note_and_the_default(text):
-    app = open_page(map=text)
+    app = open_page(noted=True, map=text)
     assert "gridworld_map" in app.warning[0].value
     assert config_of(app) == GridworldConfig()
 
@@ -418,13 +410,8 @@ def test_race_is_of_the_two_that_differ_on_the_cliff():
 
 
 def test_a_locked_view_that_a_method_does_not_have_gives_way():
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
     link = {"lang": "en", "lock": "view", "gridworld_method": "value_iteration", "gridworld_view": "visits"}
-    for name, value in link.items():
-        app.query_params[name] = value
-    app.run().switch_page("pages/gridworld.py")
-    for name, value in link.items():
-        app.query_params[name] = value
+    app = visitor("gridworld", **link)
     assert not app.run().exception
 
 

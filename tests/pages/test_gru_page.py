@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 from torch import nn
 
 from core.data.sequences import held_out
@@ -16,6 +15,9 @@ from core.gru import PRESETS, GRUConfig, clamped_scores, race
 from core.training import Race, Run, Snapshot
 from pages.ui import pictures_gru as pictures
 from pages.ui import questions_gru as asked
+from tests.lessons import open_lesson
+
+open_page = partial(open_lesson, "gru")
 
 SMALL = {
     "adding": GRUConfig(hidden=6, length=12),
@@ -25,17 +27,6 @@ SMALL = {
     "recall": GRUConfig(hidden=40, length=5, task="recall", reset_gate="shut"),
     "sines": GRUConfig(hidden=1, length=2, task="sines", update_gate="shut", reset_gate="open"),
 }
-
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/gru.py")
-    for name, value in settings.items():
-        app.query_params[f"gru_{name}"] = value
-    app.run()
-    assert not app.exception and not app.warning
-    return app
 
 
 @cache

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 from core.lstm import CLAMPS, PRESETS, LSTMConfig, clamped_scores, race
 from core.training import ACCURACY, LOSS, Race, Run, Snapshot
 from pages.ui import pictures_lstm as pictures
 from pages.ui import questions_lstm as asked
 from pages.ui.predict import score, steps_to
+from tests.lessons import open_lesson
+
+open_page = partial(open_lesson, "lstm")
 
 LOOK = pictures.Look(0, 3, 8)
 SMALL = {"length": "6", "hidden": "4"}
-
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/lstm.py")
-    for name, value in settings.items():
-        app.query_params[f"lstm_{name}"] = value
-    app.run()
-    assert not app.exception and not app.warning
-    return app
 
 
 def trained(config: LSTMConfig, steps: int) -> Run:

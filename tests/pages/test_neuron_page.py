@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -14,19 +15,11 @@ from core.neuron import ACTIVATIONS, DATA, PRESETS, NeuronConfig, initial_state
 from core.training import Run, Snapshot
 from pages.ui import pictures_neuron as pictures
 from pages.ui import questions_neuron as asked
+from tests.lessons import open_lesson
+
+open_page = partial(open_lesson, "neuron")
 
 X = (1.0, 0.5)
-
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/neuron.py")
-    for name, value in settings.items():
-        app.query_params[f"neuron_{name}"] = value
-    app.run()
-    assert not app.exception and not app.warning
-    return app
 
 
 def bold_numbers(app: AppTest) -> list[float]:

@@ -23,6 +23,7 @@ from core.training import Intervention, Metric, Race, Record, Run, replay
 from pages.ui import charts, controls, pins, text
 from pages.ui.jobs import Job
 from pages.ui.palette import SERIES
+from tests.lessons import visitor
 
 WORDS = charts.Words("step", "training data", "held-out data")
 LOSS, ACCURACY = Metric("Loss"), Metric("Accuracy", "higher", "%")
@@ -345,13 +346,7 @@ def test_the_table_escapes_what_a_viewer_typed(english):
 
 
 def open_page(stem: str, language: str = "en", **parameters) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run()
-    app.switch_page(f"pages/{stem}.py")
-    for key, value in {"lang": language, **parameters}.items():
-        app.query_params[key] = value
-    return app.run()
+    return visitor(stem, lang=language, **parameters).run()
 
 
 def table(app: AppTest) -> list[list[str]]:

@@ -6,6 +6,7 @@ import base64
 import json
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -33,17 +34,9 @@ from pages.ui import pictures_playground as pictures
 from pages.ui import questions_playground as asked
 from pages.ui.address import LONGEST
 from pages.ui.jobs import Job
+from tests.lessons import open_lesson, visitor
 
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/playground.py")
-    for name, value in settings.items():
-        app.query_params[f"playground_{name}"] = value
-    app.run()
-    assert not app.exception and not app.warning and not app.error
-    return app
+open_page = partial(open_lesson, "playground")
 
 
 def opened(app: AppTest, *parts: str) -> AppTest:
@@ -235,9 +228,7 @@ def test_whatever_takes_the_place_of_own_points_can_be_undone():
 
 
 def test_a_link_with_bad_points_leaves_a_note_though_they_are_not_looked_at():
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.switch_page("pages/playground.py")
-    app.query_params |= {"lang": "en", "playground_points": "99~0~1~0~0~1"}
+    app = visitor("playground", lang="en", playground_points="99~0~1~0~0~1")
     assert "playground_points" in app.run().warning[0].value and not app.exception
 
 
@@ -271,12 +262,7 @@ def test_a_file_becomes_points_and_too_many_stay_out_of_the_link():
     assert len(config_of(app).points) == 2700
     assert "playground_points" not in app.query_params and len(str(dict(app.query_params))) < LONGEST
     assert any("do not fit into a link" in text.value for text in app.caption) and not app.warning
-    without = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    without.query_params["playground_data"] = OWN_CLASSES
-    without.query_params["lang"] = "en"
-    without.run().switch_page("pages/playground.py")
-    without.query_params["playground_data"] = OWN_CLASSES
-    without.run()
+    without = visitor("playground", lang="en", playground_data=OWN_CLASSES).run()
     assert "too many to be in it" in without.info[0].value
 
 
@@ -319,9 +305,7 @@ def test_a_bad_file_is_told_in_plain_words_and_changes_nothing(data, language):
 
 @pytest.mark.parametrize(("name", "noted"), [("gibberish", True), ("weight_9_9_9", True), ("bias_2_1", False)])
 def test_a_weight_that_only_the_link_knows_leaves_a_note(name, noted):
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params |= {"lang": "en", "playground_chosen": name}
-    app.switch_page("pages/playground.py").run()
+    app = visitor("playground", lang="en", playground_chosen=name).run()
     assert app.session_state["settings"]["playground_chosen"] == ("weight_1_1_1" if noted else name)
     assert [f"`playground_chosen={name}`" in warning.value and "weight_1_1_2" in warning.value for warning in app.warning] == [True] * noted  # fmt: skip
     app.session_state["settings"]["playground_layers"] = ()
@@ -330,18 +314,15 @@ def test_a_weight_that_only_the_link_knows_leaves_a_note(name, noted):
 
 @pytest.mark.parametrize("kind", ["lock", "hide"])
 def test_a_link_to_a_weight_or_a_layer_that_is_not_there_shows_another(kind):
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.switch_page("pages/playground.py")
-    app.query_params |= {"playground_chosen": "weight_9_9_9", "playground_look": "6", kind: "chosen~look"}
+    app = visitor("playground", playground_chosen="weight_9_9_9", playground_look="6", **{kind: "chosen~look"})
     opened(app, "bent")
     assert app.session_state["settings"]["playground_chosen"] == "weight_1_1_1"
     assert app.session_state["settings"]["playground_look"] == len(config_of(app).layers) == 2
 
 
 def test_locked_points_stay_as_they_are():
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.switch_page("pages/playground.py")
-    app.query_params |= {"playground_data": OWN_CLASSES, "playground_points": "0~0~0~1~1~1~2~2~1", "lock": "points"}
+    link = {"playground_data": OWN_CLASSES, "playground_points": "0~0~0~1~1~1~2~2~1", "lock": "points"}
+    app = visitor("playground", **link)
     assert not app.run().exception
     assert app.button(key="playground_undo").disabled and app.button(key="playground_clear").disabled
     assert app.file_uploader(key="playground_upload").disabled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
@@ -25,17 +25,9 @@ from core.training import Run, Snapshot, replay
 from pages.ui import pictures_policy_gradient as pictures
 from pages.ui import questions_policy_gradient as asked
 from pages.ui.pins import parameters_of
+from tests.lessons import open_lesson
 
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/policy_gradient.py")
-    for name, value in settings.items():
-        app.query_params[f"policy_gradient_{name}"] = value
-    app.run()
-    assert not app.exception
-    return app
+open_page = partial(open_lesson, "policy_gradient")
 
 
 def config_of(app: AppTest) -> PolicyGradientConfig:

@@ -1,6 +1,7 @@
 """The pooling lesson: its pictures against torch's own layers, its numbers, its race."""
 
 import base64
+from functools import partial
 from math import inf
 from types import SimpleNamespace
 
@@ -16,21 +17,11 @@ from pages.ui import pictures_pooling as pictures
 from pages.ui import questions_pooling as asked
 from pages.ui.jobs import Job
 from pages.ui.predict import is_right, limits_of, middle
+from tests.lessons import open_lesson
+
+open_page = partial(open_lesson, "pooling")
 
 GEOMETRIES = [(1, 1), (2, 2), (3, 2), (4, 4), (4, 1), (1, 3)]
-
-
-def open_lesson(lang: str = "en", **parameters: str) -> AppTest:
-    """The lesson as a link opens it."""
-    page = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    asked = {"lang": lang} | {f"pooling_{name}": value for name, value in parameters.items()}
-    page.query_params.update(asked)
-    page.run()
-    page.switch_page("pages/pooling.py")
-    page.query_params.update(asked)  # an address, unlike a click in the menu, keeps its parameters
-    page.run()
-    assert not page.exception
-    return page
 
 
 def metric(page: AppTest, label: str) -> str:
@@ -155,13 +146,13 @@ def test_feature_maps_show_every_channel_up_to_eight():
 @pytest.mark.parametrize("lang", ["zh", "en"])
 @pytest.mark.parametrize("look", ["maps", "window", "gradient", "shift"])
 def test_every_look_opens_in_both_languages(lang, look):
-    page = open_lesson(lang, look=look)
+    page = open_page(lang, look=look)
     assert not page.error and not page.warning
     assert metric(page, {"zh": "一张图的格数", "en": "Cells of a map"}[lang]) == "256 → 64"
 
 
 def test_sliders_move_the_numbers():
-    page = open_lesson()
+    page = open_page()
     page.slider(key="pooling_kernel").set_value(3).run()
     assert metric(page, "Cells of a map") == "256 → 49"
     assert metric(page, "Kept") == f"{49 / 256:.1%}"
@@ -173,7 +164,7 @@ def test_sliders_move_the_numbers():
 
 
 def test_pooling_has_nothing_to_learn_and_the_strided_convolution_has():
-    page = open_lesson(kernel="3", channels="5")
+    page = open_page(kernel="3", channels="5")
     count = sum(weights.numel() for weights in torch.nn.Conv2d(5, 5, 3).parameters())
     assert metric(page, "Learnable parameters") == "0"
     assert [element.delta for element in page.metric if element.label == "Learnable parameters"] == [
@@ -182,7 +173,7 @@ def test_pooling_has_nothing_to_learn_and_the_strided_convolution_has():
 
 
 def test_a_step_trains_all_three_alike_and_looking_elsewhere_starts_nothing_anew():
-    page = open_lesson()
+    page = open_page()
     before = dict(page.session_state["pooling_race"].runs)
     page.button(key="pooling_step").click().run()
     runs = page.session_state["pooling_race"].runs
@@ -198,7 +189,7 @@ def test_a_step_trains_all_three_alike_and_looking_elsewhere_starts_nothing_anew
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_moves_the_controls_and_says_why(name):
-    page = open_lesson()
+    page = open_page()
     page.pills(key="pooling_preset").set_value(name).run()
     assert not page.exception and not page.error
     runs = page.session_state["pooling_race"].runs
@@ -208,13 +199,13 @@ def test_a_preset_moves_the_controls_and_says_why(name):
 
 @pytest.mark.parametrize(("field", "value"), [("kernel", "9"), ("stride", "abc"), ("right", "4"), ("look", "wrong")])
 def test_a_bad_value_in_the_address_leaves_a_note_and_the_default(field, value):
-    page = open_lesson(**{field: value})
+    page = open_page(noted=True, **{field: value})
     assert any(f"pooling_{field}={value}" in warning.value for warning in page.warning)
     assert metric(page, "Cells of a map") == "256 → 64"
 
 
 def test_the_language_switch_keeps_every_slider():
-    page = open_lesson(kernel="3", stride="1", right="2", digit="8", look="shift")
+    page = open_page(kernel="3", stride="1", right="2", digit="8", look="shift")
     page.segmented_control(key="lang").set_value("zh").run()
     assert page.title[0].value == "池化层"
     for name, value in (("kernel", 3), ("stride", 1), ("right", 2), ("digit", 8)):
@@ -303,7 +294,7 @@ def test_a_large_network_or_a_still_digit_reaches_nothing():
 
 
 def test_the_page_asks_and_shows_what_was_measured():
-    page = open_lesson(question="route")
+    page = open_page(question="route")
     page.slider(key="pooling_guess_route_0_en").set_value(45).run()
     page.button(key="pooling_commit").click().run()
     assert not page.exception

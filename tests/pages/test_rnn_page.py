@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -14,20 +15,12 @@ from core.rnn import PRESETS, RNNConfig, look, race
 from core.training import Race, Run, Snapshot
 from pages.ui import pictures_rnn as pictures
 from pages.ui import questions_rnn as asked
+from tests.lessons import open_lesson, visitor
+
+open_page = partial(open_lesson, "rnn")
 
 VIEW = pictures.View(4, 2, 3, 1)
 CSV = b"day,value\n" + b"\n".join(b"%d,%.3f" % (day, 5 + math.sin(0.6 * day)) for day in range(90))
-
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/rnn.py")
-    for name, value in settings.items():
-        app.query_params[f"rnn_{name}"] = value
-    app.run()
-    assert not app.exception
-    return app
 
 
 def config_of(app: AppTest) -> RNNConfig:
@@ -224,9 +217,7 @@ def test_a_column_that_cannot_be_used_leaves_the_others_to_choose():
 
 
 def test_a_locked_series_takes_no_file():
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.switch_page("pages/rnn.py")
-    app.query_params |= {"rnn_task": "own", "lock": "series"}
+    app = visitor("rnn", rnn_task="own", lock="series")
     assert app.run().file_uploader(key="rnn_upload").disabled and not app.exception
     assert not open_page(task="own").file_uploader(key="rnn_upload").disabled
 

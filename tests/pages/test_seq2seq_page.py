@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 from core.seq2seq import ATTENTION, PRESETS, RACES, SCORES, TASKS, Seq2SeqConfig, race
 from core.training import Race, Run, replay
 from pages.ui import pictures_seq2seq as pictures
 from pages.ui import questions_seq2seq as asked
+from tests.lessons import open_lesson
 
-
-def open_page(language: str = "en", **settings: str) -> AppTest:
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.query_params["lang"] = language
-    app.run().switch_page("pages/seq2seq.py")
-    for name, value in settings.items():
-        app.query_params[f"seq2seq_{name}"] = value
-    app.run()
-    assert not app.exception and not app.warning
-    return app
+open_page = partial(open_lesson, "seq2seq")
 
 
 def items(scene, kind: str) -> list[dict]:

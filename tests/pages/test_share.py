@@ -12,18 +12,14 @@ from pages.ui import share
 from pages.ui.address import decode_interventions, encode_interventions
 from pages.ui.lessons import LESSONS
 from pages.ui.text import LANGUAGES
-from tests.lessons import a_slider
+from tests.lessons import a_slider, visitor
 
 STEMS = [lesson.stem for lesson in LESSONS]
 
 
 def open_page(stem: str, **parameters) -> AppTest:
     """A visit that begins with a link to this lesson."""
-    app = AppTest.from_file("../../streamlit_app.py", default_timeout=60)
-    app.switch_page(f"pages/{stem}.py")
-    for key, value in ({"lang": "en"} | parameters).items():
-        app.query_params[key] = value
-    app.run()
+    app = visitor(stem, **{"lang": "en"} | parameters).run()
     assert not app.exception
     return app
 
