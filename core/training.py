@@ -110,6 +110,10 @@ class Snapshot(NamedTuple):
     state: dict[str, Tensor]
 
 
+FIRST_SCORES: dict[Config, Scores] = {}  # what untrained models score
+REMEMBERED = 64  # configs at most
+
+
 class Run:
     """One training run. Equal configs and interventions give bit-equal histories, however the slices fall.
 
@@ -186,11 +190,23 @@ class Run:
 
     def evaluate(self) -> None:
         """Measure, and remember the measures and the weights."""
-        remember(self.history, Record(self.steps, self.learner.evaluate()), self.metrics)
+        remember(self.history, Record(self.steps, self._scores()), self.metrics)
         self.snapshots.append(self.snapshot())
         size = sum(tensor.nbytes for tensor in self.snapshots[-1].state.values())
         if len(self.snapshots) > max(4, min(SNAPSHOTS, SNAPSHOT_BYTES // max(size, 1))):
             self.snapshots = thin(self.snapshots)
+
+    def _scores(self) -> Scores:
+        """What the model scores now. An untrained one scores what another of an equal config has: a class that moves the
+        same sliders measures once."""
+        if self.steps > 0:
+            return self.learner.evaluate()
+        scores = FIRST_SCORES.get(self.config)
+        if scores is None:
+            if len(FIRST_SCORES) >= REMEMBERED:
+                FIRST_SCORES.clear()
+            scores = FIRST_SCORES[self.config] = self.learner.evaluate()
+        return scores
 
     def snapshot(self) -> Snapshot:
         """The weights of this moment."""

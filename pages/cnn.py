@@ -94,7 +94,9 @@ with side:
     rivals = st.container()
 
 blocks_place, head_place = st.columns(2, gap="medium")
-own = any(controls.value(field) != getattr(CNNConfig(), field) for field in CNNConfig.LIMITS if field[-1] in "123")
+own = any(
+    controls.value(field) != getattr(controls.default_config, field) for field in CNNConfig.LIMITS if field[-1] in "123"
+)
 with blocks_place, st.expander(t("每块各自的值", "Own values per block"), expanded=own, key="cnn_own_values", on_change="rerun") as expander:  # fmt: skip
     if expander.open:
         st.caption(t("0（填充：−2）：与所有块相同。", "0 (padding: −2): as all blocks."))

@@ -214,7 +214,10 @@ class Controls:
         put(st.session_state.pop(LATE, {}))
         self.stem, self.default_config, self.settings = stem, defaults, settings()
         self.brought: set[str] = set()  # the fields that the address has given their values in this very run
-        self.restricted = {*st.session_state.get(HIDE, ()), *st.session_state.get(LOCK, ())}
+        self.drawn, self.worded = drawn(), worded(stem)
+        self.restricted = {  # what the visit allows of a name, where that is not "show"
+            name: kind for kind in (LOCK, HIDE) for name in st.session_state.get(kind, ())
+        }
         self.limits = limits_of(type(defaults))
         self.defaults = {self.key(field.name): getattr(defaults, field.name) for field in fields(defaults)}
         st.session_state.setdefault(DEFAULTS, {}).update(self.defaults)
@@ -338,8 +341,8 @@ class Controls:
     def access(self, field: str, label: str) -> str:
         """Ask before drawing a control: "show", "lock" (draw it disabled) or "hide" (do not). A teacher may choose."""
         name = SHORT.get(field, field)
-        drawn()[name] = label
-        return access(name)
+        self.drawn[name] = label
+        return self.restricted.get(name, "show")
 
     def free(self, field: str) -> bool:
         """Whether this visit may move the control."""
@@ -347,7 +350,7 @@ class Controls:
 
     def _widget(self, field: str, widget: Callable, label: str, **options: Any) -> Any:
         key, allowed = self.key(field), self.access(field, label)
-        worded(self.stem)[field] = label, options.get("format_func")
+        self.worded[field] = label, options.get("format_func")
         if allowed == "hide":
             return self.settings[key]
         if "options" in options:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
+from base64 import b64encode
+from copy import copy
+from functools import lru_cache
 from pathlib import Path
 
 import streamlit as st
@@ -14,7 +17,7 @@ from pages.ui.lessons import GROUPS, LESSONS, Lesson, find
 from pages.ui.text import LANGUAGE_KEY, LANGUAGES, speak, t
 
 HOME, GLOSSARY = "pages/home.py", "pages/glossary.py"
-ICON = Path(__file__).with_name("icon.png")
+ICON = f"data:image/png;base64,{b64encode(Path(__file__).with_name('icon.png').read_bytes()).decode()}"
 frozen = 0  # modules when the garbage collector last let go of what they hold
 FRAMED = "framed"  # set by the entrypoint for the page that it runs
 
@@ -70,7 +73,7 @@ def begin() -> st.Page:
     page = st.navigation(sections(), expanded=True)
     st.set_page_config(
         page_title=f"{page.title} · {t('拖动着学深度学习', 'Deep learning by moving it')}",
-        page_icon=str(ICON),
+        page_icon=ICON,
         layout="wide",
     )
     with st.sidebar:
@@ -96,8 +99,8 @@ def sections() -> dict[str, list[st.Page]]:
     """The navigation, from the registry: groups without a lesson do not appear."""
     menu = {
         "": [
-            st.Page(HOME, title=t("课程地图", "Course map"), default=True),
-            st.Page(GLOSSARY, title=t("术语表", "Glossary"), url_path="glossary"),
+            page_at(HOME, t("课程地图", "Course map")),
+            page_at(GLOSSARY, t("术语表", "Glossary"), "glossary"),
         ]
     }
     for group, names in GROUPS.items():
@@ -108,8 +111,20 @@ def sections() -> dict[str, list[st.Page]]:
 
 
 def page_of(lesson: Lesson) -> st.Page:
-    """The page of a lesson; without an icon, which Streamlit would fetch from a server of fonts for the browser's tab."""
-    return st.Page(f"pages/{lesson.stem}.py", title=lesson.title, url_path=lesson.stem)
+    """The page of a lesson."""
+    return page_at(f"pages/{lesson.stem}.py", lesson.title, lesson.stem)
+
+
+def page_at(path: str, title: str, url_path: str = "") -> st.Page:
+    """A page, without an icon, which Streamlit would fetch from a server of fonts for the browser's tab; the one of no
+    path is the home page. A run needs pages of its own, as it marks them."""
+    return copy(looked_up(path, title, url_path))
+
+
+@lru_cache
+def looked_up(path: str, title: str, url_path: str) -> st.Page:
+    """The page that is copied: Streamlit looks for each on the disk."""
+    return st.Page(path, title=title, url_path=url_path or None, default=not url_path)
 
 
 def choose_language() -> None:

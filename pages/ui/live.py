@@ -19,7 +19,7 @@ from streamlit.errors import StreamlitWidgetAlreadyInstantiatedError
 
 from core.config import Config, Span
 from core.training import SNAPSHOT_BYTES, SNAPSHOTS, Intervention, Race, Run, Snapshot, on_one_core, replay
-from pages.ui import pins, scene, share, take_home
+from pages.ui import drawings, pins, scene, share, take_home
 from pages.ui.address import decode_interventions, encode_interventions
 from pages.ui.controls import LATE, STARTED, Controls, key_of, note, put, settings
 from pages.ui.readings import Frame, Inside
@@ -95,7 +95,7 @@ class Live:
         self.pictures: list[tuple[Any, Picture, str | None, str, dict[str, Callable]]] = []
         self.message = ""
         self.inside: Inside | None = None
-        self.has_buttons = self.panelled = False
+        self.has_buttons = self.panelled = self.training = False
         self.beside: Beside | None = None
         self._reconcile(dict(configs))
         names = (NEVER, *(metric.name for metric in self.race.groups[""]))
@@ -255,12 +255,12 @@ class Live:
 
     def _show(self, place: Any, draw: Picture, run: str | None, key: str, clicked: dict[str, Callable]) -> None:
         if run == "*":
-            drawn = draw(self.race.configs, {name: self._pictured(each) for name, each in self.race.runs.items()})
+            given = self.race.configs, {name: self._pictured(each) for name, each in self.race.runs.items()}
         else:
             chosen = self.race.runs[run] if run else next(iter(self.race.runs.values()))
-            drawn = draw(chosen.config, self._pictured(chosen))
+            given = chosen.config, self._pictured(chosen)
         with place:
-            scene.stream(drawn, key, **clicked)
+            scene.stream(draw(*given) if self.training else drawings.drawn(draw, *given), key, **clicked)
 
     # by hand
 
@@ -474,6 +474,7 @@ class Live:
         race, began, steps_then = self.race, time.perf_counter(), self.race.steps
         paced_curves, paced_pictures = Allowance(PACED_SHARE), Allowance(PACED_SHARE)
         goal = (lambda race: False) if st.session_state.get(self._name("past_goal")) else self.reached
+        self.training = True  # every picture is another one
         shown = False  # what the training here has come to, while the work beside goes on
         while True:
             training = race.steps < self.limit and not race.over and not goal(race)

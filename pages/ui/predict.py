@@ -412,7 +412,8 @@ def slider(label: str, limits: range | Span, unit: str, key: str, width: int | s
     whole = isinstance(limits, range)
     low, high, step = (limits[0], limits[-1], limits.step) if whole else map(float, limits)
     form = "percent" if unit == "%" else None
-    return st.slider(label, low, high, step=step, key=key, format=form, width=width)
+    # Without the value, which is the one it would take anyway, Streamlit would look for it in a copy of the whole session.
+    return st.slider(label, low, high, low, step=step, key=key, format=form, width=width)
 
 
 # ---- the result ----------------------------------------------------------------------------------------------------

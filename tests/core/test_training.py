@@ -17,6 +17,7 @@ from typing import ClassVar
 import pytest
 import torch
 
+from core import training
 from core.config import Config, SettingError, Span
 from core.training import (
     DENSE_STEPS,
@@ -606,3 +607,24 @@ def test_a_thread_that_trains_computes_alone(what):
 
 
 RUN = Run(LineConfig())
+
+
+def test_untrained_models_of_equal_configs_are_measured_once(monkeypatch):
+    measured = []
+    evaluate = LineLearner.evaluate
+    monkeypatch.setattr(LineLearner, "evaluate", lambda learner: measured.append(learner) or evaluate(learner))
+    monkeypatch.setattr(training, "FIRST_SCORES", {})
+    first, second, third = (Run(LineConfig(inputs=inputs)) for inputs in (3, 3, 4))
+    assert measured == [first.learner, third.learner]
+    assert first.history == second.history != third.history
+    first.step()
+    second.step()
+    assert measured[2:] == [first.learner, second.learner], "trained ones each"
+    assert first.history == second.history
+
+
+def test_not_every_config_is_remembered(monkeypatch):
+    monkeypatch.setattr(training, "FIRST_SCORES", {})
+    for seed in range(training.REMEMBERED + 2):
+        Run(LineConfig(seed=seed))
+    assert 0 < len(training.FIRST_SCORES) <= training.REMEMBERED
