@@ -9,7 +9,7 @@ from core.cnn import CNNConfig
 from core.training import Race, Snapshot
 from pages.ui import drawings
 from pages.ui.lessons import LESSONS
-from pages.ui.scene import Scene
+from pages.ui.scene import Scene, payload
 from pages.ui.text import speak
 from tests.lessons import open_lesson
 
@@ -118,7 +118,7 @@ def test_what_is_kept_is_what_would_be_drawn(lesson, monkeypatch):
 
     def both(draw, configs, snapshots):
         kept = remembered(draw, configs, snapshots)
-        compared.append(kept == draw(configs, snapshots))
+        compared.append(payload(kept) == payload(draw(configs, snapshots)))
         return kept
 
     monkeypatch.setattr(drawings, "drawn", both)
