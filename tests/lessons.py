@@ -1,11 +1,15 @@
 """What tests of every lesson need to know of one, and how they open its page."""
 
+import pickle
+from collections import defaultdict
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from core.config import Span
+from core.config import Config, Span
+from core.training import Run
 
 APP = Path(__file__).parents[1] / "streamlit_app.py"
 PATIENCE = 600  # seconds after which a page is never drawn, however slow the machine
@@ -37,3 +41,22 @@ def open_lesson(stem: str, language: str = "en", noted: bool = False, **settings
     app = visitor(stem, lang=language, **{f"{stem}_{name}": str(value) for name, value in settings.items()}).run()
     assert not app.exception and bool(app.warning) == noted
     return app
+
+
+RUNS: defaultdict[Config, dict[int, bytes]] = defaultdict(dict)
+
+
+@cache
+def trained(config: Config, steps: int) -> Run:
+    """The run of a config after so many steps, measured there; for all tests that look at it and change nothing.
+
+    It goes on from where an earlier one of the same config has come to: a run that was pickled goes on as if nothing
+    had happened.
+    """
+    known = [each for each in RUNS[config] if each <= steps]
+    run = pickle.loads(RUNS[config][max(known)]) if known else Run(config)
+    run.advance(float("inf"), steps)
+    RUNS[config][steps] = pickle.dumps(run)
+    if run.history[-1].step != run.steps:
+        run.evaluate()
+    return run

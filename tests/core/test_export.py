@@ -270,7 +270,7 @@ def run_alone(texts: list[str], folder: Path) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-I", "-B", *command], cwd=folder / "empty",
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
-        capture_output=True, text=True, encoding="utf-8", timeout=300,
+        capture_output=True, text=True, encoding="utf-8", timeout=1200,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert list((folder / "empty").iterdir()) == []

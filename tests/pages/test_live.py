@@ -196,7 +196,7 @@ def grouped_page():
 
 
 def test_metrics_of_a_group_share_a_chart_behind_an_expander():
-    app = AppTest.from_function(grouped_page, default_timeout=60).run()
+    app = AppTest.from_function(grouped_page, default_timeout=600).run()
     assert not app.exception
     assert [metric.label for metric in app.metric] == ["Step", "Steps/s", "Loss"], "a group has no number of its own"
     assert len(app.get("vega_lite_chart")) == 1
@@ -290,7 +290,7 @@ def at_once(function, run_every=None):
 def test_work_beside_plays_and_pauses_with_the_panel(monkeypatch):
     monkeypatch.setattr(live, "LOOK", 0.01)
     monkeypatch.setattr(live.st, "fragment", at_once)
-    app = AppTest.from_function(page_with_work_beside, default_timeout=60).run()
+    app = AppTest.from_function(page_with_work_beside, default_timeout=600).run()
     assert not app.exception
     elsewhere = app.session_state["elsewhere"]
     assert (elsewhere.went_on, elsewhere.paused) == (0, 1) and elsewhere.drawn
@@ -313,7 +313,7 @@ def test_the_number_of_steps_moves_while_the_curves_wait(monkeypatch):
     monkeypatch.setattr(live.TURNS.__class__, "length", 0.0)
     count = live.Frame.count
     monkeypatch.setattr(live.Frame, "count", lambda frame: (told.append(frame.live.race.steps), count(frame)))
-    app = AppTest.from_function(page_with_work_beside, default_timeout=60).run()
+    app = AppTest.from_function(page_with_work_beside, default_timeout=600).run()
     app.session_state["elsewhere"].looks = 0
     app.button(key="cnn_play").click().run()
     assert not app.exception

@@ -15,7 +15,6 @@ from core.pooling import POOLINGS, PRESETS, PoolingConfig, race
 from core.training import Race, Run
 from pages.ui import pictures_pooling as pictures
 from pages.ui import questions_pooling as asked
-from pages.ui.jobs import Job
 from pages.ui.predict import is_right, limits_of, middle
 from tests.lessons import open_lesson
 
@@ -226,21 +225,12 @@ def live_with(config: PoolingConfig, steps: int = 0) -> SimpleNamespace:
     return SimpleNamespace(race=race_of_one)
 
 
-def answers() -> dict[str, object]:
-    """Question → what its experiment measures when nothing cuts it short."""
-    measured = {}
-    for question in asked.questions():
-        job = Job(question.runs, question.steps, budget=inf) if question.runs else None
-        while job is not None and job.running:
-            job.advance(inf)
-        runs = job.runs if job else {}
-        measured[question.name] = question.measure(runs)
-        assert "%" in question.shown(runs) or question.number is not None
-    return measured
-
-
-def test_every_question_is_answered_by_its_experiment():
-    measured = answers()
+def test_what_needs_no_training_is_answered_by_its_pictures():
+    """The answers of those that train are in test_questions.py."""
+    questions = asked.questions()
+    measured = {question.name: question.measure({}) for question in questions if not question.runs}
+    for question in questions:
+        assert question.runs or "%" in question.shown({}) or question.number is not None
     image = pictures.picture_of(3, "digit")
     _, winners = F.max_pool2d(image[None, None], 3, 2, return_indices=True)
     assert measured["route"] == len(winners.unique()) < 49
@@ -250,13 +240,11 @@ def test_every_question_is_answered_by_its_experiment():
     changed = {kind: ((pool(moved) - pool(still)).norm() / pool(still).norm()).item() for kind, pool in layers.items()}
     assert asked.changes(3) == pytest.approx(changed | {"none": asked.changes(3)["none"]})
     assert measured["least"] == min(changed, key=changed.get)
-    places = measured["places"]
-    assert list(places) == list(range(-4, 5)) and max(places, key=places.get) == 0
-    assert places[0] > 0.8 and all(places[place] < 0.75 for place in places if place)
-    assert measured["beside"] == "max"
-    for question in asked.questions():
+    for question in questions:
         runs = len(question.runs or ())
         assert runs * question.steps <= 300  # half of what a busy core trains in the ten seconds of an experiment
+        if question.runs:
+            continue
         if question.options is not None:
             assert measured[question.name] in question.options
         if question.number is not None:

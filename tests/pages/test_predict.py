@@ -177,7 +177,7 @@ def test_the_fragment_trains_only_in_its_turns_and_starts_the_page_over_at_the_e
 
     monkeypatch.setattr(jobs, "TURNS", Recorder())
     monkeypatch.setattr(jobs, "STINT", inf)
-    app = AppTest.from_function(ticking, default_timeout=60)
+    app = AppTest.from_function(ticking, default_timeout=600)
     app.session_state["job"] = Job({"a": ConvolutionConfig()}, 30)
     app.run()
     assert not app.exception and app.markdown[0].value == "over"
@@ -185,7 +185,7 @@ def test_the_fragment_trains_only_in_its_turns_and_starts_the_page_over_at_the_e
 
 
 def test_a_waiting_fragment_leaves_the_turns_alone():
-    app = AppTest.from_function(ticking, default_timeout=60)
+    app = AppTest.from_function(ticking, default_timeout=600)
     app.session_state["waits"] = True
     app.run()
     assert app.session_state["job"].done == 0 and app.markdown[0].value == "the stint ended"
@@ -313,7 +313,7 @@ def page():
 
 
 def start(**query) -> AppTest:
-    app = AppTest.from_function(page, default_timeout=60)
+    app = AppTest.from_function(page, default_timeout=600)
     app.session_state["lang"] = "en"
     app.query_params.update(query)
     app.run()
@@ -524,7 +524,7 @@ def test_progress_is_unknown_until_the_page_was_seen():
 
 @pytest.mark.parametrize("wrong", ["twice", "no kind", "two kinds"])
 def test_a_mistake_in_the_questions_is_found_at_once(wrong):
-    app = AppTest.from_function(mistaken, default_timeout=60, kwargs={"wrong": wrong})
+    app = AppTest.from_function(mistaken, default_timeout=600, kwargs={"wrong": wrong})
     app.run()
     assert app.exception
 
@@ -571,7 +571,7 @@ def goals():
 
 
 def test_a_challenge_is_reached_by_measurement_and_stays_reached():
-    app = AppTest.from_function(goals, default_timeout=60)
+    app = AppTest.from_function(goals, default_timeout=600)
     app.session_state["lang"] = "en"
     app.run()
     captions = [caption.value for caption in app.caption]
@@ -586,7 +586,7 @@ def test_a_challenge_is_reached_by_measurement_and_stays_reached():
 
 
 def test_a_challenge_is_not_measured_while_the_training_plays():
-    app = AppTest.from_function(goals, default_timeout=60)
+    app = AppTest.from_function(goals, default_timeout=600)
     app.session_state["lang"] = "en"
     app.session_state["convolution_playing"] = True
     app.session_state["convolution_kernel"] = 2

@@ -24,8 +24,30 @@ def test_every_lesson_asks_and_challenges(lesson):
     assert 2 <= len(asked.challenges()) <= 3
 
 
+# What the explanations say of the answers, whatever else a viewer may see: lesson-question → the answer, and in words → whether it is so.
+EXPLAINED = {
+    "pooling-places": lambda found, told: (
+        "%" in told
+        and list(found) == list(range(-4, 5))
+        and found[0] > 0.8
+        and all(found[place] < 0.75 for place in found if place)
+    ),
+    "pooling-beside": lambda found, told: "%" in told and found == "max",
+    "self_attention-one_head": lambda found, told: found == "sum",
+    "self_attention-shuffle": lambda found, told: found == "same",
+    "self_attention-heads": lambda found, told: found[1.0] < found[2.0] < found[4.0],
+    "self_attention-causal": lambda found, told: found == pytest.approx(0.5 + 0.5 / 6, abs=0.03),
+    "self_attention-redundant": lambda found, told: found < 0.1,
+    "self_attention-length": lambda found, told: max(found.values()) < 100,
+}
+
+
+def test_what_is_explained_is_asked():
+    assert EXPLAINED.keys() <= {question.id for question in QUESTIONS}
+
+
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_the_answer_is_measured(question):
+def test_the_answer_is_measured(question, request):
     job = None
     if question.runs:
         job = Job(question.runs, question.steps, budget=inf)  # the machine of a test may be slow
@@ -45,3 +67,4 @@ def test_the_answer_is_measured(question):
         limits = question.line.limits
         assert all(limits.low <= value_at(answer, place) <= limits.high for place in question.line.at)
     assert question.measure(runs) == answer
+    assert EXPLAINED.get(request.node.callspec.id, lambda found, told: True)(answer, question.shown(runs)), answer

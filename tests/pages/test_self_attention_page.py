@@ -13,20 +13,12 @@ from core.self_attention import (
     look,
     symbols_of,
 )
-from core.training import ACCURACY, Race, Run
+from core.training import ACCURACY, Run
 from pages.ui import pictures_self_attention as pictures
-from pages.ui import questions_self_attention as asked
 from pages.ui.predict import steps_to
 from pages.ui.text import speak
+from tests.lessons import trained
 from tests.pages.test_every_page import open_page, words
-
-
-def trained(config, steps):
-    run = Run(config)
-    while run.steps < steps:
-        run.step()
-    run.evaluate()
-    return run
 
 
 def items(scene, kind):
@@ -190,24 +182,6 @@ def test_an_odd_number_of_brackets_is_explained(language):
 
 
 # ---- questions and challenges ----------------------------------------------------------------------------------------
-
-
-def test_the_questions_measure_what_they_explain():
-    speak("en")
-    answers = {}
-    for question in asked.questions():
-        race = Race(question.runs)
-        for run in race.runs.values():
-            while run.steps < question.steps:
-                run.step()
-            run.evaluate()
-        answers[question.name] = question.measure(race.runs)
-        assert question.shown(race.runs)
-    assert answers["one_head"] == "sum" and answers["shuffle"] == "same"
-    assert answers["heads"][1.0] < answers["heads"][2.0] < answers["heads"][4.0]
-    assert answers["causal"] == pytest.approx(0.5 + 0.5 / 6, abs=0.03)
-    assert answers["redundant"] < 0.1
-    assert max(answers["length"].values()) < 100
 
 
 def test_symbols_are_those_of_the_task():

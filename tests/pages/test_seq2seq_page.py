@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from core.seq2seq import ATTENTION, PRESETS, RACES, SCORES, TASKS, Seq2SeqConfig, race
-from core.training import Race, Run, replay
+from core.training import Run
 from pages.ui import pictures_seq2seq as pictures
 from pages.ui import questions_seq2seq as asked
-from tests.lessons import open_lesson
+from tests.lessons import open_lesson, trained
 
 open_page = partial(open_lesson, "seq2seq")
 
@@ -83,7 +84,7 @@ def test_the_map_is_that_of_the_model_and_its_edges_the_tokens(attention, task):
 
 def test_threads_are_the_weights_that_matter():
     config = Seq2SeqConfig(length=4)
-    run = replay(config, steps=150)
+    run = trained(config, 150)
     answer = pictures.Answer(config, run.snapshot(), pictures.example_of(config, 1))
     drawn = [item for item in pictures.threads(answer).items if item["t"] == "path"]
     assert len(drawn) == int((answer.weights >= pictures.TAKEN).sum())
@@ -91,7 +92,7 @@ def test_threads_are_the_weights_that_matter():
 
 def test_a_text_is_written_by_the_trained_model():
     config = Seq2SeqConfig(length=5, scoring="dot")
-    run = replay(config, steps=250)
+    run = trained(config, 250)
     answer = pictures.Answer(config, run.snapshot(), pictures.example_of(config, 1, "query"))
     assert answer.read == list("QUERY") and answer.wanted == list("YREUQ") and answer.right >= 4
     assert pictures.example_of(config, 1, "too long").source.shape == pictures.example_of(config, 1).source.shape
@@ -106,24 +107,22 @@ MEASURED = {  # preset → step and share right, as its caption tells
 @pytest.mark.parametrize("name", MEASURED)
 def test_the_presets_tell_what_is_measured(name):
     step, share = MEASURED[name]
-    run = replay(PRESETS[name], steps=step)
+    run = trained(PRESETS[name], step)
     assert run.learner.evaluate()["test"]["Accuracy"] == pytest.approx(share, abs=0.03)
 
 
 def test_challenges_are_checked_by_measurement():
-    class Lesson:
-        def __init__(self, *configs, steps=0):
-            self.race = Race({str(number): config for number, config in enumerate(configs)})
-            while self.race.steps < steps:
-                self.race.step()
-            for run in self.race.runs.values():
-                run.evaluate()
+    def lesson(*runs: Run) -> SimpleNamespace:
+        named = {str(number): run for number, run in enumerate(runs)}
+        return SimpleNamespace(
+            race=SimpleNamespace(runs=named, configs={name: run.config for name, run in named.items()})
+        )
 
-    fresh = Lesson(Seq2SeqConfig(), Seq2SeqConfig(attention="none"))
+    fresh = lesson(trained(Seq2SeqConfig(), 0), trained(Seq2SeqConfig(attention="none"), 0))
     assert [challenge.check(fresh)[0] for challenge in asked.challenges()] == [False] * 3
     assert "20" in asked.long_enough(fresh)[1] and "hard" in asked.by_hard_attention(fresh)[1]
     assert "wanted" in asked.without_attention(fresh)[1]
-    learned = Lesson(PRESETS["reinforce"], steps=600)
+    learned = lesson(trained(PRESETS["reinforce"], 600))
     assert asked.by_hard_attention(learned)[0]
     assert not asked.without_attention(learned)[0]
 
