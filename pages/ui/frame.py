@@ -86,12 +86,11 @@ def begin() -> st.Page:
             on_change=controls.keep_all,
             width="stretch",
         )
-    st.html(STYLE)
     scene.load()
     share.stage()
     with st.sidebar:
         tag = t("zh-Hans", "en")  # for screen readers, and for the shapes of the characters
-        st.html(f"<script>document.documentElement.lang = '{tag}'</script>", unsafe_allow_javascript=True)
+        st.html(f"{STYLE}<script>document.documentElement.lang = '{tag}'</script>", unsafe_allow_javascript=True)
     return page
 
 
@@ -148,10 +147,10 @@ def enter(stem: str) -> Lesson | None:
         choose_language()
         st.navigation(sections())
         st.rerun()
+    left = st.session_state.get(controls.VISITING, stem)
+    if left != stem:
+        st.session_state[f"{left}_playing"] = False  # leaving a page pauses its run
     controls.visit(stem)
-    for lesson in LESSONS:
-        if lesson.stem != stem:
-            st.session_state[f"{lesson.stem}_playing"] = False  # leaving a page pauses its run
     if stem not in {lesson.stem for lesson in LESSONS}:
         return None
     lesson = find(stem)

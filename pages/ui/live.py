@@ -112,10 +112,6 @@ class Live:
         return f"{self.stem}_{what}"
 
     @property
-    def race(self) -> Race:
-        return st.session_state[self._name("race")]
-
-    @property
     def playing(self) -> bool:
         return st.session_state.get(self._name("playing"), False)
 
@@ -130,7 +126,7 @@ class Live:
 
     def _reconcile(self, configs: dict[str, Config]) -> None:
         """A change of the learning rate, or of what else is adjustable, goes on with the run; any other starts a fresh one."""
-        race: Race | None = st.session_state.get(self._name("race"))
+        self.race = race = st.session_state.get(self._name("race"))
         seen = st.session_state.get(self._name("seen"), {})
         moved = {
             name: value for name, value in self._adjusted().items() if value != seen.get(name)
@@ -153,7 +149,7 @@ class Live:
         self._follow()
 
     def _start(self, configs: Mapping[str, Config], planned: Iterable[Intervention] = ()) -> None:
-        st.session_state[self._name("race")] = Race(configs, planned)
+        self.race = st.session_state[self._name("race")] = Race(configs, planned)
         st.session_state[self._name("extensions")] = 0
         st.session_state[self._name("past_goal")] = False
         st.session_state[self._name("rate")] = None

@@ -505,7 +505,7 @@ function forget(component) {
 }
 
 function show(component) {
-  const { data, parentElement } = component;
+  const { parentElement } = component, data = component.data?.scene;
   const root = rootOf(component);
   if (!root || !data) return;
   root.setAttribute("aria-label", data.alt);
@@ -544,7 +544,7 @@ function release(state) { // a click is one only if what was pressed is still th
 }
 
 function draw(root, state, component) {
-  const { data } = component;
+  const data = component.data.scene;
   while (state.views.length > data.figures.length) state.views.pop().element.remove();
   while (state.views.length < data.figures.length) {
     const element = document.createElement("div");

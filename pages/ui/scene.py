@@ -286,14 +286,16 @@ def load() -> None:
 
 
 def payload(scene: Scene, pinned: tuple[str, int, int] | None = None) -> dict[str, Any]:
-    """What the browser gets of a scene."""
+    """What the browser gets of a scene: in one piece, as Streamlit looks into each to see whether it is a table."""
     return {
-        "alt": scene.alt,
-        "figures": [{"w": f.width, "h": f.height, "items": f.items} for f in scene.figures],
-        "cell": [t("行", "row"), t("列", "column")],
-        "save": t("下载这幅图", "Download this picture"),
-        "pan": t("左右滑动看全图", "Scroll sideways to see all of the picture"),
-        "pinned": pinned or scene.pinned,
+        "scene": {
+            "alt": scene.alt,
+            "figures": [{"w": f.width, "h": f.height, "items": f.items} for f in scene.figures],
+            "cell": [t("行", "row"), t("列", "column")],
+            "save": t("下载这幅图", "Download this picture"),
+            "pan": t("左右滑动看全图", "Scroll sideways to see all of the picture"),
+            "pinned": pinned or scene.pinned,
+        }
     }
 
 
