@@ -15,6 +15,7 @@ import pyarrow as pa
 from core.training import Metric, Race, Record, Run
 from pages.ui import share
 from pages.ui.address import encode
+from pages.ui.controls import letters
 from pages.ui.palette import MUTED, SERIES, TEST, TRAIN
 from pages.ui.text import t, term
 
@@ -37,6 +38,8 @@ PARTS = ("train", "test")
 PINNED_POINTS = 64  # per pinned curve
 ROWS, PINNED = "rows", "pinned"  # names of data: where there are two, both need one
 WIDEST_KEY = 4  # runs side by side in their key
+KEY_GAP = 26  # pixels: from a symbol to its word and to the next symbol
+AXIS = 50  # pixels that the numbers along the upward axis take, at most
 KEY_ROW, KEY_ROOM = 26, 50  # heights: of one row of their key, and around it
 DASHES = ((2, 2), (12, 3), (9, 3, 2, 3), (4, 3), (12, 3, 2, 3, 2, 3), (18, 6))  # by slot
 
@@ -91,8 +94,9 @@ def curve_spec(
     data_of = {name: getattr(words, part) for name, (part, _) in of.items()}
     run_of = {name: run for name, (_, run) in of.items()}
     several = len(runs) > 1
-    close = {"symbolSize": 250, "columnPadding": 6} if several else {"symbolSize": 500}  # three charts may share a row
-    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=2.5, **close)
+    presented = height > HEIGHT
+    size = 250 if several else 500  # three charts may share a row
+    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=2.5, symbolSize=size, columns=fitting(parts, size, presented))  # fmt: skip
     if not tested and not pinned:  # one kind of data: nothing to tell apart
         legend = None
     dash = alt.StrokeDash(
@@ -105,8 +109,8 @@ def curve_spec(
     )
     scale = alt.Scale(domain=list(domain), range=list(colours))
     rows_of_key = -(-len(runs) // WIDEST_KEY)
-    in_rows = {"columns": -(-len(runs) // rows_of_key)} if rows_of_key > 1 else {}
-    key = alt.Legend(title=None, orient="top", symbolSize=100, **in_rows) if several else legend
+    in_rows = fitting(runs, 100, presented, most=-(-len(runs) // rows_of_key))
+    key = alt.Legend(title=None, orient="top", symbolSize=100, columns=in_rows) if several else legend
     color = alt.Color(f"{field}:N", scale=scale, legend=None if several and pinned else key)  # then the signs have it
     x = alt.X(
         "step:Q", title=words.step, axis=alt.Axis(format="d", tickCount=6, grid=False), scale=alt.Scale(nice=False)
@@ -148,7 +152,6 @@ def curve_spec(
             x="step:Q", tooltip=[alt.Tooltip("step:Q", title=words.step, format="d"), alt.Tooltip("mark:N", title=" ")]
         )
     )
-    presented = height > HEIGHT
     heading = alt.TitleParams(
         title, anchor="start", fontSize=(PRESENTED_WORDS if presented else WORDS)[2], fontWeight=600, offset=4
     )
@@ -177,6 +180,22 @@ def curve_spec(
     if pinned:
         spec["data"] = {"name": ROWS}
     return spec
+
+
+def fitting(words: Sequence[str], symbol: float, presented: bool, most: int = 0) -> alt.ExprRef:
+    """How many entries of a key stand side by side: as many as the width of the chart, in the browser, has room for.
+
+    Args:
+        symbol: the area of its symbols.
+        most: so many, however wide the chart is; 0: all.
+    """
+    letter = sized(presented)["legend"]["labelFontSize"] / 2  # of Chinese characters exactly, of Latin letters about
+    entries = [letters(word) * letter + math.sqrt(symbol) + KEY_GAP for word in words]
+    expression = "1"
+    for count in range(2, (most or len(words)) + 1):
+        widest = [max(entries[column::count]) for column in range(count)]
+        expression = f"containerSize()[0] + 0 * width >= {sum(widest) + AXIS:.0f} ? {count} : {expression}"
+    return alt.ExprRef(expression)
 
 
 def sized(presented: bool) -> dict[str, dict[str, int]]:

@@ -130,3 +130,19 @@ def test_on_a_wide_screen_nothing_scrolls_and_what_would_be_squeezed_wraps(port,
     assert len({round(box["y"]) for box in boxes}) == 2
     assert boxes[0]["width"] > 1.1 * 330
     assert sum(box["width"] for box in boxes) > scene.bounding_box()["width"]
+
+
+KEYS = """() => [...document.querySelectorAll("[data-testid=stVegaLiteChart]")].flatMap((chart) => {
+  const { left, right } = chart.getBoundingClientRect();
+  return [...chart.querySelectorAll(".role-legend-label text")].map((text) => {
+    const box = text.getBoundingClientRect();
+    return [text.textContent, box.left >= left && box.right <= right];
+  });
+})"""
+
+
+@pytest.mark.parametrize("path", ["/rnn?lang=en", "/attention?lang=en&attention_all=1"])
+def test_the_key_of_a_race_fits_beside_itself_or_stands_in_several_rows(port, visit, path):
+    page = opened(visit, port, path)
+    found = page.evaluate(KEYS)
+    assert len(found) >= 4 and all(inside for _, inside in found), found
