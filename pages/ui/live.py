@@ -457,10 +457,9 @@ class Live:
         count, curves, pictures = (Allowance(share) for share in (COUNT_SHARE, CURVES_SHARE, PICTURES_SHARE))
         with curves.spent():
             self._draw_curves(frame)
-        with pictures.spent():
-            self._draw_pictures()
         if st.session_state.pop(self._name("only_draw"), False):
-            return
+            self._draw_pictures()
+            return  # the run that comes next finds them drawn
         if self.filming:
             self._show_film(frame)
         if not self.playing:
