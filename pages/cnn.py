@@ -7,7 +7,7 @@ import streamlit as st
 from core.architectures import ARCHITECTURES, BlockGeometryError
 from core.cnn import PRESETS, CNNConfig, layers, parameter_count, race, rival
 from core.data.digits import CLASSES, load
-from pages.ui import challenges, lesson, predict, scene
+from pages.ui import challenges, lesson, predict
 from pages.ui import pictures_cnn as pictures
 from pages.ui import questions_cnn as asked
 from pages.ui.canvas import canvas
@@ -34,10 +34,9 @@ def explain(error: ValueError) -> str:
     )
 
 
-def look_at_mistake() -> None:
+def look_at_mistake(cell: list) -> None:
     """A click on a digit that was read wrongly makes it the digit of all pictures."""
-    name, _, _ = st.session_state["cnn_errors"]["cell"]
-    controls.put(digit=int(name.removeprefix("m")))
+    controls.put(digit=int(cell[0].removeprefix("m")))
 
 
 def own_values(block: int) -> None:
@@ -142,13 +141,13 @@ if look == "evidence":
     label = controls.slider("label", t("关注的类别", "Class looked at"))
     st.caption(t(f"类别 {label} 的权重放回它们所读的特征图；乘起来求和就是得分。", f"The weights of class {label}, back on the maps that they read; weight times map adds up to the score."))  # fmt: skip
     live.picture(partial(pictures.evidence, digit=digit, label=label))
-else:
-    st.caption(t(f"第 {live.snapshot().step} 步的测量；训练时暂停即更新。", f"Measured at step {live.snapshot().step}; while it trains, Pause measures anew."))  # fmt: skip
 if look == "excitement":
+    st.caption(t("每个通道最强的测试数字；框里是激活它的窗口。", "The held-out digits that excite each channel most; framed is the window that does."))  # fmt: skip
     block = controls.slider("block", t("块", "Block")) if config.blocks > 1 else 1
-    scene.show(pictures.excitement(config, live.snapshot("cnn"), min(block, config.blocks)), key="cnn_excitement")
+    live.picture(partial(pictures.excitement, block=min(block, config.blocks)))
 if look == "errors":
-    scene.show(pictures.errors(config, live.snapshot("cnn")), key="cnn_errors", on_cell=look_at_mistake)
+    st.caption(t("点一个认错的数字，就能在上面的网络里看它。", "Click a wrong digit to follow it through the network above."))  # fmt: skip
+    live.picture(pictures.errors, on_click=look_at_mistake)
 
 lesson.heading("逐层的账", "Layer by layer")
 st.markdown(pictures.layer_markdown(layers(config)))

@@ -16,6 +16,8 @@ from core.data.digits import load
 from core.training import Run
 from pages.ui import canvas
 from pages.ui import pictures_cnn as pictures
+from pages.ui.controls import Controls
+from pages.ui.live import Live
 from pages.ui.scene import payload
 from tests.lessons import open_lesson, visitor
 
@@ -162,6 +164,20 @@ def test_a_closer_look_opens_in_the_middle_of_training(look):
     app = open_page("zh", look=look, block=2, pooling="none", blocks=2)
     app.button(key="cnn_step").click().run()
     assert not app.exception and run_of(app).steps == 1
+
+
+@pytest.mark.parametrize("look", ["evidence", "excitement", "errors"])
+def test_a_closer_look_is_drawn_anew_while_it_trains(look, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Live, "picture", lambda self, draw, run=None, on_click=None: drawn.append((draw, on_click)))
+    open_page(look=look)
+    draw, on_click = drawn[-1]
+    assert getattr(draw, "func", draw) is getattr(pictures, look)
+    if look == "errors":  # a click on a wrong digit makes it the digit of all pictures
+        put = {}
+        monkeypatch.setattr(Controls, "put", lambda self, **values: put.update(values))
+        on_click(["m17", 0, 0])
+        assert put == {"digit": 17}
 
 
 def test_a_value_that_is_none_leaves_a_note():
