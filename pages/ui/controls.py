@@ -24,6 +24,7 @@ from pages.ui.text import LANGUAGE_KEY, language, t
 
 SETTINGS, DEFAULTS, NOTES, VISITING, NOTE_PLACE = "settings", "setting_defaults", "notes", "visiting", "note_place"
 HIDE, LOCK, PRESENT = "hide", "lock", "present"  # names in the address, and in the session: they hold for the visit
+ARRIVING = "arriving"  # the first page of this visit has not come to its end yet
 OWN = "own_parameters"  # name → value of what the address of the page at hand says beside settings
 DRAWN = "drawn"  # name → label of what this run has drawn, hidden controls included
 LATE = "late"  # {key: value} of controls that are to move before the next run draws them
@@ -84,6 +85,7 @@ def visit(stem: str) -> None:
     st.session_state[DRAWN] = {}
     st.session_state[OWN] = {}
     if st.session_state.get(VISITING) != stem:
+        st.session_state[ARRIVING] = VISITING not in st.session_state
         if VISITING in st.session_state:
             st.session_state.pop(NOTES, None)
         st.session_state[VISITING] = stem
@@ -103,9 +105,15 @@ def parameter(name: str, choices: Iterable[str], limits: str) -> str:
 def note(key: str, value: str, limits: str) -> None:
     """Remember that a value of the address was not used."""
     notes = st.session_state.setdefault(NOTES, [])
-    found = Note(key, value if len(value) <= 40 else value[:40] + "…", limits)
+    key, value = (" ".join(text.replace("`", "'").split()) for text in (key, value))  # shown as code, in a line
+    found = Note(shortened(key, 80), shortened(value, 40), limits)
     if found not in notes:
         notes.append(found)
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many letters of it."""
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def dismiss_notes() -> None:
@@ -116,7 +124,9 @@ def publish() -> None:
     """Last line of every run: show the notes, and write the settings of this page into the address."""
     stem = st.session_state.get(VISITING, "")
     known, own = addressed(stem), st.session_state.get(OWN, {})
-    elsewhere = tuple(f"{lesson.stem}_" for lesson in LESSONS if lesson.stem != stem)
+    elsewhere: tuple[str, ...] = ()
+    if not st.session_state.pop(ARRIVING, False):  # a page that was left may have settings in the address still
+        elsewhere = tuple(f"{lesson.stem}_" for lesson in LESSONS if lesson.stem != stem)
     for key in st.query_params:
         if key not in (*settings(), *known, *own, LANGUAGE_KEY, HIDE, LOCK, PRESENT) and not key.startswith(elsewhere):
             note(key, st.query_params[key], "")

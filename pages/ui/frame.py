@@ -129,10 +129,10 @@ def looked_up(path: str, title: str, url_path: str) -> st.Page:
 def choose_language() -> None:
     """From the address, else from the browser; afterwards the switch in the sidebar has it."""
     if LANGUAGE_KEY not in st.session_state:
-        asked = st.query_params.get(LANGUAGE_KEY)
+        asked = " & ".join(st.query_params.get_all(LANGUAGE_KEY))
         chosen = "zh" if (st.context.locale or "").lower().startswith("zh") else "en"
         st.session_state[LANGUAGE_KEY] = asked if asked in LANGUAGES else chosen
-        if asked not in (None, *LANGUAGES):
+        if asked not in LANGUAGES and LANGUAGE_KEY in st.query_params:
             controls.note(LANGUAGE_KEY, asked, "zh, en")
     speak(st.session_state[LANGUAGE_KEY])
 

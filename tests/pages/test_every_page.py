@@ -188,9 +188,29 @@ def test_unknown_parameters_are_ignored_with_a_note():
     assert "colour" in app.warning[0].value and f"{STEMS[0]}_nothing" in app.warning[0].value
 
 
-def test_an_unknown_language_is_noted():
-    app = visitor(lang="fr").run()
-    assert not app.exception and "fr" in app.warning[0].value
+@pytest.mark.parametrize("stem", ["home", "cnn"])
+def test_settings_of_another_lesson_are_ignored_with_a_note_but_not_after_a_change_of_page(stem):
+    app = open_page(stem, "en", pooling_kernel="3", pooling_nothing="1")
+    assert not app.exception
+    assert "pooling_kernel" in app.warning[0].value and "pooling_nothing" in app.warning[0].value
+    app.query_params["cnn_kernel"] = "5"  # as if the browser had left it there
+    app.switch_page("pages/convolution.py").run()
+    assert not app.warning and not app.exception
+
+
+@pytest.mark.parametrize("language", ["fr", "", ["zh", "en"]])
+def test_an_unknown_language_is_noted(language):
+    app = visitor(lang=language).run()
+    assert (
+        not app.exception
+        and f"lang={' & '.join(language) if isinstance(language, list) else language}" in app.warning[0].value
+    )
+
+
+def test_a_note_is_a_line_of_code_whatever_the_link_says():
+    app = open_page("cnn", "en", cnn_kernel="`**x**`\n# 5", **{"a`b\n# c" + "d" * 99: "1"})
+    lines = app.warning[0].value.split("  \n")
+    assert len(lines) == 2 and all(line.count("`") == 2 and "\n" not in line and len(line) < 150 for line in lines)
 
 
 def test_the_address_holds_what_is_not_default():
