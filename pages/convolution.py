@@ -24,6 +24,7 @@ from pages.ui.live import Live
 from pages.ui.text import t
 
 UPLOAD_SIDE = 96  # pixels that are kept of an upload; larger than any input here
+MEGABYTES = 50  # that are taken, so that of a picture of too many pixels the page itself can say so
 
 
 def explain(error: ValueError) -> str:
@@ -83,6 +84,7 @@ def take_upload() -> None:
 
 
 controls = lesson.begin("convolution", ConvolutionConfig())
+controls.unlinked["convolution_own"] = False
 weight = controls.view("weight", 4, range(49))
 formula = st.container()
 lesson.presets(
@@ -140,7 +142,7 @@ with side_bar:
     with st.expander(t("自己的图片", "Your own picture"), icon=":material/upload:"):
         file = st.file_uploader(
             t("PNG、JPEG 或 WebP", "PNG, JPEG or WebP"), key="convolution_upload", on_change=take_upload,
-            label_visibility="collapsed",
+            label_visibility="collapsed", max_upload_size=MEGABYTES,
         )  # fmt: skip
         if file is not None and (reason := st.session_state.get("convolution_refused")):
             st.error(refusal(reason), icon=":material/broken_image:")

@@ -223,6 +223,7 @@ class Controls:
     def __init__(self, stem: str, defaults: Config):
         put(st.session_state.pop(LATE, {}))
         self.stem, self.default_config, self.settings = stem, defaults, settings()
+        self.unlinked: dict[str, Any] = {}  # key → default of what is in no link but goes back with all controls
         self.brought: set[str] = set()  # the fields that the address has given their values in this very run
         self.drawn, self.worded = drawn(), worded(stem)
         self.restricted = {  # what the visit allows of a name, where that is not "show"
@@ -409,3 +410,4 @@ class Controls:
         named = {key: key.removeprefix(f"{self.stem}_") for key in self.defaults}
         kept = {self.key(field) for field in self.default_config.OWN_DATA}
         put({key: value for key, value in self.defaults.items() if access(named[key]) == "show" and key not in kept})
+        st.session_state.update(self.unlinked)

@@ -95,13 +95,17 @@ def settings_of(config: Config) -> dict[str, Any]:
 
 
 def config(controls: Controls, explain: Callable[[ValueError], str]) -> Config:
-    """The config of the controls; where they do not go together, says so in words and keeps the last that did."""
+    """The config of the controls; where they do not go together, says so in words and keeps the last that did, or the
+    default one where a link has brought them."""
     kept = f"{controls.stem}_last_config"
     try:
         st.session_state[kept] = controls.config()
     except ValueError as error:
         st.error(explain(error), icon=":material/block:")
-        st.caption(t("下面的图仍是上一个可行的设置。", "The picture still shows the last settings that worked."))
+        if kept in st.session_state:
+            st.caption(t("下面的图仍是上一个可行的设置。", "The picture still shows the last settings that worked."))
+        else:
+            st.caption(t("下面的图是默认设置。", "The picture shows the default settings."))
     return st.session_state.get(kept, controls.default_config)
 
 

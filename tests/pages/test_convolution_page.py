@@ -108,6 +108,22 @@ def test_an_impossible_geometry_says_so_and_keeps_the_picture(language):
     assert not app.error and r"4+2\cdot 2-3\cdot(3-1)-1" in formulas(app)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_impossible_geometry_of_a_link_says_so_and_shows_the_defaults(language):
+    app = open_page(language, size="4", kernel="7")
+    assert len(app.error) == 1 and "**7**" in app.error[0].value and "**4**" in app.error[0].value
+    assert formulas(app) == formulas(open_page(language))
+    told = [
+        caption.value
+        for caption in app.caption
+        if {"zh": "默认设置", "en": "default settings"}[language] in caption.value
+    ]
+    assert len(told) == 1
+    assert app.slider(key="convolution_kernel").value == 7, "nothing that was asked for is lost"
+    put(app, "slider", "padding", 2)
+    assert not app.error and r"4+2\cdot 2-1\cdot(7-1)-1" in formulas(app)
+
+
 def test_an_edited_kernel_survives_a_language_switch_and_ends_with_another_kernel():
     app = put(open_page(weight="2"), "number_input", "edit", -3.5)
     kernel = hidden_kernel(ConvolutionConfig()).clone()
@@ -178,9 +194,9 @@ def test_a_change_of_the_optimizer_counts_at_once():
     assert run.config.optimizer == "adam" and metric(app, "Step") == "0"
 
 
-def png(height: int = 30, width: int = 40) -> bytes:
+def png(image: Image.Image | None = None) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(GRADIENT.numpy()).resize((width, height)).save(file, "png")
+    (image or Image.fromarray(GRADIENT.numpy())).save(file, "PNG")
     return file.getvalue()
 
 
@@ -195,6 +211,10 @@ def test_an_upload_is_shown_and_not_trained_on():
     assert own == pytest.approx(8 * slope, abs=0.005)  # Sobel's weights: 4 on either side, two pixels apart
     put_language(app, "zh")
     assert sum_shown(app) == own
+    click(app, "defaults")
+    assert sum_shown(app) == digit and not app.toggle(key="convolution_own").value
+    put(app, "toggle", "own", True)
+    assert sum_shown(app) == own, "the picture itself is kept"
     put(app, "selectbox", "picture", "flower")
     assert sum_shown(app) != own
     put(app, "toggle", "own", True)
@@ -207,12 +227,16 @@ def test_an_upload_is_shown_and_not_trained_on():
         (b"", ("空", "empty")),
         (b"GIF89a" + bytes(40), ("不是", "no PNG")),
         (png()[:60], ("损坏", "damaged")),
+        (png(Image.new("1", (8192, 6144))) + bytes(20_000_000), ("2000 万像素", "20 megapixels")),
     ],
-    ids=["empty", "type", "corrupt"],
+    ids=["empty", "type", "corrupt", "50 megapixels"],
 )
 def test_a_bad_upload_is_explained_in_both_languages(content, words):
     app = open_page("zh")
     before = sum_shown(app)
+    assert len(content) < app.file_uploader[0].proto.max_upload_size_mb * 1_000_000, (
+        "the browser would say it, in English"
+    )
     app.file_uploader[0].upload("bad.png", content, "image/png").run()
     assert not app.exception and words[0] in app.error[0].value
     assert sum_shown(app) == before
