@@ -127,8 +127,13 @@ learned.metric(
     t(f"步长卷积：{strided:,}", f"strided conv: {strided:,}"),
     delta_color="off",
     delta_arrow="off",
-    help=t(f"取最大和取平均里没有一个数可学；{c} 个通道的步长卷积要学 {c}·({c}·{k}² + 1) = {strided:,} 个。", f"A maximum or a mean has no number to learn; a strided convolution of {c} channels learns {c}·({c}·{k}² + 1) = {strided:,}."),
-)  # fmt: skip
+)
+st.caption(
+    t(
+        f"池化 0 个参数：取最大、取平均里没有一个数可学；{c} 个通道的步长卷积要学 {c}·({c}·{k}² + 1) = {strided:,} 个。",
+        f"Pooling has 0 parameters: a maximum or a mean has no number to learn; a strided convolution of {c} channels learns {c}·({c}·{k}² + 1) = {strided:,}.",
+    )
+)
 
 lesson.heading("三种办法比一比", "Race the three kinds")
 st.markdown(t(f"同一个网络（卷积、池化、卷积、池化、全连接），只换池化的办法；测试数字最多随机挪动 {config.shift} 像素。", f"The same network (convolution, pooling, twice over, then a fully connected layer) with each kind; the held-out digits are shifted at random by up to {config.shift} pixels."))  # fmt: skip

@@ -169,6 +169,8 @@ def test_pooling_has_nothing_to_learn_and_the_strided_convolution_has():
     assert [element.delta for element in page.metric if element.label == "Learnable parameters"] == [
         f"strided conv: {count}"
     ]
+    reason = next(caption.value for caption in page.caption if "0 parameters" in caption.value)
+    assert "no number to learn" in reason and f"= {count}" in reason
 
 
 def test_a_step_trains_all_three_alike_and_looking_elsewhere_starts_nothing_anew():
