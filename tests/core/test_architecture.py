@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 ALLOWED_AT_TOP = {
@@ -125,3 +127,13 @@ def test_the_reading_of_imports_sees_every_kind(tmp_path):
     source = tmp_path / "example.py"
     source.write_text("import a.b\nfrom c.d import e as f\ndef g():\n    import h\n")
     assert imports(source) == {"a.b", "c.d", "c.d.e", "h"}
+
+
+def test_a_fork_on_linux_needs_one_more_line_and_no_other_pin():
+    """What the README says of hosting: PyTorch's CPU build fits our pin, and is the newest that does."""
+    pinned = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("torch=="))
+    version = pinned.removeprefix("torch==")
+    assert SpecifierSet(f"=={version}").contains(f"{version}+cpu") and Version(f"{version}+cpu") > Version(version)
+    hosting = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Host it")[2].partition("\n## ")[0]
+    assert "--extra-index-url https://download.pytorch.org/whl/cpu" in hosting
+    assert f"`{version}+cpu`" in hosting and f"`{pinned}`" in hosting and f"{pinned}+cpu" not in hosting
