@@ -211,6 +211,6 @@ class Architecture(NamedTuple):
 ARCHITECTURES = {
     "LeNet-5": Architecture(LENET5, 32, 1, "LeCun, Bottou, Bengio & Haffner 1998"),
     "AlexNet": Architecture(alexnet(groups=2), 227, 3, "Krizhevsky, Sutskever & Hinton 2012"),
-    "AlexNet, ungrouped": Architecture(alexnet(groups=1), 227, 3, "Krizhevsky, Sutskever & Hinton 2012, on one card"),
-    "VGG-16": Architecture(vgg((2, 2, 3, 3, 3)), 224, 3, "Simonyan & Zisserman 2015, configuration D"),
+    "AlexNet, ungrouped": Architecture(alexnet(groups=1), 227, 3, "Krizhevsky, Sutskever & Hinton 2012"),
+    "VGG-16": Architecture(vgg((2, 2, 3, 3, 3)), 224, 3, "Simonyan & Zisserman 2015"),
 }

@@ -7,6 +7,7 @@ import streamlit as st
 from core.architectures import ARCHITECTURES, BlockGeometryError
 from core.cnn import PRESETS, CNNConfig, layers, parameter_count, race, rival
 from core.data.digits import CLASSES, load
+from core.optimizers import OPTIMIZERS
 from pages.ui import challenges, lesson, predict
 from pages.ui import pictures_cnn as pictures
 from pages.ui import questions_cnn as asked
@@ -14,7 +15,7 @@ from pages.ui.canvas import canvas
 from pages.ui.controls import WIDE_ROOM
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
-from pages.ui.text import t
+from pages.ui.text import t, term
 
 
 def explain(error: ValueError) -> str:
@@ -106,7 +107,7 @@ with head_place, st.expander(t("全连接层与优化", "Head and optimizer"), k
     if expander.open:
         controls.slider("hidden", t("隐藏单元（0：无此层）", "Hidden units (0: no such layer)"))
         controls.steps("batch_size", t("批大小", "Batch size"), (1, 4, 16, 32, 64, 128, 256))
-        controls.choice("optimizer", t("优化器", "Optimizer"), {"sgd": "SGD", "momentum": t("动量", "Momentum"), "nesterov": "Nesterov", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW"})  # fmt: skip
+        controls.choice("optimizer", t("优化器", "Optimizer"), {name: term(name) for name in OPTIMIZERS})
 panel = st.container()
 
 with message:
@@ -160,9 +161,9 @@ st.caption(
 )
 
 lesson.heading("三个著名的网络", "Three famous networks")
-network = controls.choice("network", t("网络", "Network"), {name: name for name in ARCHITECTURES}, room=WIDE_ROOM)
+network = controls.choice("network", t("网络", "Network"), pictures.network_names(), room=WIDE_ROOM)
 st.markdown(pictures.layer_markdown(ARCHITECTURES[network].table(), named=True))
-st.caption(ARCHITECTURES[network].source)
+st.caption(pictures.about(network))
 
 with panel:
     live.panel()

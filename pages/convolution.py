@@ -16,12 +16,13 @@ from core.convolution import (
     window,
 )
 from core.data.pictures import PictureError, from_bytes
+from core.optimizers import OPTIMIZERS
 from pages.ui import challenges, lesson, predict, scene
 from pages.ui import pictures_convolution as pictures
 from pages.ui import questions_convolution as asked
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
-from pages.ui.text import t
+from pages.ui.text import t, term
 
 UPLOAD_SIDE = 96  # pixels that are kept of an upload; larger than any input here
 MEGABYTES = 50  # that are taken, so that of a picture of too many pixels the page itself can say so
@@ -246,7 +247,7 @@ live = Live(controls, {"convolution": config})
 live.picture(pictures.learned_kernel)
 live.panel()
 with st.expander(t("优化器与批大小", "Optimizer and batch size"), icon=":material/tune:"):
-    controls.choice("optimizer", t("优化器", "Optimizer"), {code: code for code in controls.limits["optimizer"]})
+    controls.choice("optimizer", t("优化器", "Optimizer"), {name: term(name) for name in OPTIMIZERS})
     controls.slider("batch_size", t("批大小", "Batch size"), help=t("每步用几张图。", "Pictures per update."))
 
 predict.ask(controls, asked.questions())

@@ -21,7 +21,7 @@ from pages.ui import questions_pooling as asked
 from pages.ui.charts import readable
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
-from pages.ui.text import t
+from pages.ui.text import t, term
 
 
 def choose_window() -> None:
@@ -146,7 +146,7 @@ with side:
         controls.slider("channels", t("通道数", "Channels"))
         controls.slider("hidden", t("全连接层单元数", "Fully connected units"))
         controls.slider("batch_size", t("批大小", "Batch size"))
-        controls.choice("optimizer", t("优化器", "Optimizer"), {name: name for name in OPTIMIZERS})
+        controls.choice("optimizer", t("优化器", "Optimizer"), {name: term(name) for name in OPTIMIZERS})
 config = controls.config()
 live = Live(controls, race(config))
 with inside:

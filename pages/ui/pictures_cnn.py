@@ -6,7 +6,7 @@ from math import ceil, sqrt
 
 from torch import Tensor
 
-from core.architectures import LayerRow
+from core.architectures import ARCHITECTURES, LayerRow
 from core.cnn import (
     CNNConfig,
     Trace,
@@ -84,6 +84,23 @@ def layer_markdown(rows: list[LayerRow], named: bool = False) -> str:
         lines.append(f"| {name} | {size_words(row)} | {learned} | {field} | {jump} | {products} |")
     parameters, products = (sum(getattr(row, what) for row in rows) for what in ("parameters", "multiply_adds"))
     return "\n".join([*lines, f"| **{t('合计', 'Total')}** | | **{parameters:,}** | | | **{products:,}** |"])
+
+
+def network_names() -> dict[str, str]:
+    """The published networks, as they are called."""
+    return {name: t("AlexNet（不分组）", name) if name == "AlexNet, ungrouped" else name for name in ARCHITECTURES}
+
+
+def about(network: str) -> str:
+    """Where a published network comes from, and what of its table is not as one would expect."""
+    side = t("图像边长 227（原文写 224）", "images of 227 pixels (the paper says 224)")
+    note = {
+        "LeNet-5": t("C3 的每张图只连 S2 的一部分；RBF 的模板不学习", "each map of C3 reads only some of S2; the patterns of RBF are not learned"),
+        "AlexNet": t("三个卷积层一分为二，两张显卡各算一半；", "three convolutions are cut in two, one half for each graphics card; ") + side,
+        "AlexNet, ungrouped": t("不分组，一张显卡；", "no groups, one graphics card; ") + side,
+        "VGG-16": t("配置 D", "configuration D"),
+    }[network]  # fmt: skip
+    return f"{ARCHITECTURES[network].source}{t('：', ': ')}{note}{t('。', '.')}"
 
 
 def chain_formula(config: CNNConfig) -> str:

@@ -65,6 +65,7 @@ WORDS |= {
     "nesterov": ("Nesterov", "Nesterov"),
     "rmsprop": ("RMSProp", "RMSProp"),
     "adam": ("Adam", "Adam"),
+    "adamw": ("AdamW", "AdamW"),
     "Attended keys": ("有效键数", "Attended keys"),
     "Largest weight": ("最大权重", "Largest weight"),
     "with_attention": ("有注意力", "with attention"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from functools import partial
 
 import pytest
@@ -84,6 +85,17 @@ def test_the_layer_table_is_the_cores_and_adds_up(language):
     learned = sum(parameter.numel() for parameter in CNNConfig.network(run_of(app).config).parameters())
     assert number(own[-1][2]) == sum(number(shown[2]) for shown in own[:-1]) == learned
     assert number(own[-1][5]) == sum(number(shown[5]) for shown in own[:-1])
+
+
+@pytest.mark.parametrize("network", ARCHITECTURES)
+def test_published_networks_say_where_they_come_from_in_both_languages(network):
+    told = {}
+    for language in LANGUAGES:
+        app = open_page(language, network=network)
+        (told[language],) = (each.value for each in app.caption if each.value.startswith(ARCHITECTURES[network].source))
+    note = told["zh"].removeprefix(ARCHITECTURES[network].source)
+    assert re.search("[\u4e00-\u9fff]", note) and not re.search("[\u4e00-\u9fff]", told["en"])
+    assert ("227" in note) is network.startswith("AlexNet")
 
 
 def test_published_networks_stand_as_tables():

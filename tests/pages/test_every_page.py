@@ -182,6 +182,14 @@ def test_no_link_breaks_a_page_whatever_it_sets_locks_or_hides(stem, all_open):
         assert app.title[0].value == find(stem).en
 
 
+@pytest.mark.parametrize("stem", STEMS)
+def test_optimizers_have_one_name_each(stem, all_open):
+    """The same words on every page that offers them, and none of the codes."""
+    found = [box for box in open_page(stem, "zh").selectbox if box.key == f"{stem}_optimizer"]
+    for box in found:
+        assert box.options == ["随机梯度下降", "动量", "Nesterov", "RMSProp", "Adam", "AdamW"]
+
+
 def test_unknown_parameters_are_ignored_with_a_note():
     app = open_page(STEMS[0], "en", colour="red", **{f"{STEMS[0]}_nothing": "1"})
     assert not app.exception
