@@ -35,6 +35,7 @@ from core.training import ACCURACY, LOSS
 GRU_GATES = ("reset", "update")
 GATE_STATES = ("learned", "open", "shut")  # held open a gate is 1 everywhere, held shut 0
 RESETS = ("after", "before")
+PIECE = 50  # steps that are gone back at once: what they need in between takes no new memory for each sequence
 
 
 # ---- the cell --------------------------------------------------------------------------------------------------------
@@ -217,35 +218,67 @@ class GRUThroughTime(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """From ∂L/∂outputs (T, B, hidden) to the gradients of x, state, weights and biases."""
         x, weight_ih, weight_hh, rows, sources = ctx.saved_tensors
-        length, _, hidden, batch = rows.shape
-        past, r, z, h = rows.unbind(1)
-        earlier = sources[:-1, :hidden]
-        # Factors of δ, and the gradients of the net inputs they lead to: past | reset | update, and the candidate's.
-        factors, flowing = x.new_empty(length, 3, hidden, batch), x.new_empty(length, 4, hidden, batch)
-        taken = 1 - z
-        to_candidate = torch.addcmul(taken, taken, h * h, value=-1)
-        torch.mul((earlier - h).mul_(z), taken, out=factors[:, 2])
-        deltas = x.new_empty(length + 1, hidden, batch)  # δ of every step, the state before the first one included
-        deltas[0] = 0
-        deltas[1:] = gradient.transpose(1, 2)
-        if ctx.before:
-            factors[:, 0] = to_candidate
-            torch.mul(earlier * r, 1 - r, out=factors[:, 1])
-            walk_before(*(each.numpy() for each in (deltas, factors, flowing, z, r, weight_hh)))
-            flowing[:, 3] = flowing[:, 0]
-        else:
-            torch.mul(to_candidate, r, out=factors[:, 0])  # it passes back through U times r
-            torch.mul(torch.addcmul(past, past, r, value=-1), factors[:, 0], out=factors[:, 1])
-            walk_after(*(each.numpy() for each in (deltas, factors, flowing, z, weight_hh)))
-            torch.mul(deltas[1:], to_candidate, out=flowing[:, 3])  # the input's part is not reset
-        by_past, by_input = flowing[:, :3].flatten(1, 2), flowing[:, 1:].flatten(1, 2)
-        of_past = summed_products(by_past, sources[:-1, : hidden + 1]).roll(-hidden, 0)  # to torch's order
-        if ctx.before:
-            of_past[2 * hidden :, :hidden] = summed_products(flowing[:, 0], past)  # that is r ⊙ h₋
-        of_input = summed_products(by_input, sources[:-1, hidden:])
-        of_x = (weight_ih.T @ by_input).transpose(1, 2) if ctx.needs_input_grad[0] else None
+        (length, batch, inputs), hidden = x.shape, weight_hh.shape[1]
+        of_past, of_input = x.new_zeros(3 * hidden, hidden + 1), x.new_zeros(3 * hidden, 1 + inputs)
+        of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        delta = x.new_zeros(hidden, batch)
+        for end in range(length, 0, -PIECE):
+            steps = slice(max(0, end - PIECE), end)
+            delta, flowing = piece_back(
+                rows[steps], sources[steps], gradient[steps].transpose(1, 2), delta, weight_hh, ctx.before
+            )
+            by_past, by_input = flowing[:, :3].flatten(1, 2), flowing[:, 1:].flatten(1, 2)
+            products = summed_products(by_past, sources[steps, : hidden + 1])
+            if ctx.before:
+                products[:hidden, :hidden] = summed_products(flowing[:, 0], rows[steps, 0])  # that is r ⊙ h₋
+            of_past += products
+            of_input += summed_products(by_input, sources[steps, hidden:])
+            if of_x is not None:
+                of_x[steps] = (weight_ih.T @ by_input).transpose(1, 2)
+        of_past = of_past.roll(-hidden, 0)  # to torch's order
         of_ih, of_hh = of_input[:, 1:].contiguous(), of_past[:, :hidden].contiguous()
-        return of_x, deltas[0].T, of_ih, of_hh, of_input[:, 0].clone(), of_past[:, hidden].clone(), None, None
+        return of_x, delta.T, of_ih, of_hh, of_input[:, 0].clone(), of_past[:, hidden].clone(), None, None
+
+
+def piece_back(
+    rows: Tensor, sources: Tensor, gradient: Tensor, delta: Tensor, weight_hh: Tensor, before: bool
+) -> tuple[Tensor, Tensor]:
+    """Back through some steps in a row.
+
+    Args:
+        rows, sources: what `forward` has kept of these T steps
+        gradient: (T, hidden, B), ∂L/∂outputs
+        delta: (hidden, B), what comes from the steps after these
+
+    Returns:
+        What goes on to the steps before these (hidden, B), and the gradients of the net inputs (T, 4, hidden, B): of the
+        past that the candidate hears | reset | update | candidate.
+    """
+    length, _, hidden, batch = rows.shape
+    past, r, z, h = rows.unbind(1)
+    earlier = sources[:, :hidden]
+    flowing = torch.empty_like(rows)  # at first the factors of δ, in place, as new memory costs as much as the sums
+    of_past, of_reset, of_update, of_candidate = flowing.unbind(1)
+    torch.mul(h, h, out=of_candidate).neg_().add_(1)
+    of_candidate.addcmul_(of_candidate, z, value=-1)  # (1 − h̃²) (1 − z)
+    torch.sub(earlier, h, out=of_update).mul_(z)
+    of_update.addcmul_(of_update, z, value=-1)
+    deltas = rows.new_empty(length + 1, hidden, batch)  # δ of every step, the state before the first one included
+    deltas[0] = 0
+    deltas[1:] = gradient
+    deltas[length] += delta
+    if before:
+        of_past.copy_(of_candidate)
+        torch.mul(earlier, r, out=of_reset)
+        of_reset.addcmul_(of_reset, r, value=-1)
+        walk_before(*(each.numpy() for each in (deltas, flowing, z, r, weight_hh)))
+        of_candidate.copy_(of_past)
+    else:
+        torch.mul(of_candidate, r, out=of_past)  # it passes back through U times r
+        torch.addcmul(past, past, r, value=-1, out=of_reset).mul_(of_past)
+        walk_after(*(each.numpy() for each in (deltas, flowing, z, weight_hh)))
+        of_candidate.mul_(deltas[1:])  # the input's part is not reset
+    return deltas[0], flowing
 
 
 def stacked(
@@ -336,16 +369,15 @@ class Blend:
         np.multiply(state, self.half, out=state)
 
 
-def walk_after(
-    deltas: np.ndarray, factors: np.ndarray, flowing: np.ndarray, z: np.ndarray, weight_hh: np.ndarray
-) -> None:  # fmt: skip
-    """Back in time with the reset after the product: completes `deltas` (T + 1, hidden, B), fills three of `flowing`."""
+def walk_after(deltas: np.ndarray, flowing: np.ndarray, z: np.ndarray, weight_hh: np.ndarray) -> None:
+    """Back in time with the reset after the product: completes `deltas` (T + 1, hidden, B), and turns the factors of past |
+    reset | update in `flowing` (T, 4, hidden, B) into what flows there."""
     hidden, part = z.shape[1], np.empty_like(z[0])
     turned = np.ascontiguousarray(np.roll(weight_hh, hidden, 0).T)  # for past | reset | update
     rows = flowing.reshape(len(z), -1, z.shape[2])[:, : 3 * hidden]
-    steps = zip(deltas[1:], deltas[:-1], factors, z, flowing[:, :3], rows, strict=True)
-    for delta, earlier, factor, kept, flow, row in reversed([*steps]):
-        np.multiply(factor, delta, out=flow)
+    steps = zip(deltas[1:], deltas[:-1], z, flowing[:, :3], rows, strict=True)
+    for delta, earlier, kept, flow, row in reversed([*steps]):
+        np.multiply(flow, delta, out=flow)
         np.multiply(delta, kept, out=part)
         earlier += part
         np.dot(turned, row, out=part)
@@ -353,18 +385,18 @@ def walk_after(
 
 
 def walk_before(
-    deltas: np.ndarray, factors: np.ndarray, flowing: np.ndarray, z: np.ndarray, r: np.ndarray, weight_hh: np.ndarray
+    deltas: np.ndarray, flowing: np.ndarray, z: np.ndarray, r: np.ndarray, weight_hh: np.ndarray
 ) -> None:  # fmt: skip
     """The same with the reset before the product: what comes back through U is still to be multiplied by r."""
     hidden, part, came_back = z.shape[1], np.empty_like(z[0]), np.empty_like(z[0])
     of_gates, of_candidate = (np.ascontiguousarray(weight.T) for weight in np.split(weight_hh, [2 * hidden]))
     gates = flowing.reshape(len(z), -1, z.shape[2])[:, hidden : 3 * hidden]
-    steps = zip(deltas[1:], deltas[:-1], factors, z, r, flowing, gates, strict=True)
-    for delta, earlier, factor, kept, let_through, flow, row in reversed([*steps]):
-        np.multiply(factor[0], delta, out=flow[0])
-        np.multiply(factor[2], delta, out=flow[2])
-        np.dot(of_candidate, flow[0], out=came_back)
-        np.multiply(came_back, factor[1], out=flow[1])
+    steps = zip(deltas[1:], deltas[:-1], z, r, flowing, gates, strict=True)
+    for delta, earlier, kept, let_through, (past, reset, update, _), row in reversed([*steps]):
+        past *= delta
+        update *= delta
+        np.dot(of_candidate, past, out=came_back)
+        reset *= came_back
         came_back *= let_through
         earlier += came_back
         np.multiply(delta, kept, out=part)

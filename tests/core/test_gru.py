@@ -12,6 +12,7 @@ from core.gru import (
     GATE_STATES,
     GRU,
     GRU_GATES,
+    PIECE,
     PRESETS,
     RESETS,
     GRUConfig,
@@ -133,7 +134,7 @@ def test_the_two_places_of_the_reset_gate_differ():
 
 
 @every_setting
-@pytest.mark.parametrize("size", [(T, B, D, HIDDEN), (50, 3, 2, 8), (1, 1, 1, 1)])
+@pytest.mark.parametrize("size", [(T, B, D, HIDDEN), (2 * PIECE + 7, 2, 2, 3), (1, 1, 1, 1)])
 def test_the_gradient_by_hand_is_autograds(reset_gate, update_gate, reset, size):
     length, batch, inputs, hidden = size
     x, state, weights = (
