@@ -90,12 +90,14 @@ def check(name: str, value: Any, limits: Limits) -> None:
 
 
 def describe(limits: Limits) -> str:
-    """The limits in a few characters: `1–7`, `0.0–1.0`, `max, average, none`, of many choices the first and the last."""
+    """The limits in a few characters and in no language: `1–7`, `4, 8, …, 32`, `0.0–1.0`, `max, average, none`; of many
+    choices the first and the last."""
     if isinstance(limits, Span):
         return f"{limits.low:g}–{limits.high:g}"
+    if isinstance(limits, range) and limits.step == 1:
+        return f"{limits[0]}–{limits[-1]}"
     if isinstance(limits, range):
-        steps = f" in steps of {limits.step}" if limits.step != 1 else ""
-        return f"{limits[0]}–{limits[-1]}{steps}"
+        return ", ".join(map(str, limits if len(limits) < 4 else (*limits[:2], "…", limits[-1])))
     if len(limits) > LISTED_CHOICES:
         limits = (*limits[:3], "…", limits[-1])
     return ", ".join(map(str, limits))

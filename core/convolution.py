@@ -300,7 +300,7 @@ class ConvolutionConfig(Config):
         if self.weights:
             check("weights", self.weights, WEIGHT)
         if not isinstance(self.weights, tuple) or len(self.weights) not in (0, self.kernel**2):
-            raise SettingError("weights", self.weights, ("()", f"{self.kernel**2} numbers"))
+            raise SettingError("weights", self.weights, (f"w1~…~w{self.kernel**2}",))  # as a link has them
 
     def build(self, generator: torch.Generator) -> KernelLearner:
         return KernelLearner(self, generator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from functools import partial
 from math import inf
 
@@ -163,6 +164,12 @@ def test_a_bad_link_leaves_a_note_and_the_defaults(bad):
     app = open_page(noted=True, **bad)
     assert len(app.warning) == 1 and f"convolution_{next(iter(bad))}" in app.warning[0].value
     assert not app.error and r"\mathbf{14}" in formulas(app)
+
+
+def test_the_note_on_a_kernel_of_another_size_is_in_one_language():
+    app = open_page("zh", noted=True, weights="1~2", kernel="5")
+    assert not re.search("[a-z]{2}", app.warning[0].value.replace("convolution_weights", ""))
+    assert "w1~…~w25" in app.warning[0].value
 
 
 def test_every_kernel_is_offered():
