@@ -47,7 +47,7 @@ picture_place, side = st.columns([5, 2], gap="medium", vertical_alignment="cente
 with side:
     size = controls.slider("kernel", t("卷积核大小", "Kernel size"))
     names = {code: t(*words) for code, words in SHOWN.items()}
-    controls.limits["hidden"] = tuple(SHOWN)
+    controls.offer("hidden", SHOWN)
     kernel = controls.choice("hidden", t("卷积核", "Kernel"), names, room=NARROW_ROOM)
     st.page_link(
         frame.page_of(find("convolution")), label=t("在课程中打开", "Open the lesson"), icon=":material/arrow_forward:"

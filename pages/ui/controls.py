@@ -341,13 +341,15 @@ class Controls:
         put({self.key(field): value for field, value in values.items() if self.value(field) != value})
 
     def offer(self, field: str, values: Iterable[Any]) -> None:
-        """What a choice can be here; anything else gives way to the first, with a note if it came with the address."""
+        """What a choice can be here; anything else gives way to the default, or to the first where that is none of them
+        either, with a note if it came with the address."""
         self.limits[field] = values = tuple(values)
         value = self.value(field)
         if value not in values:
             if field in self.brought:
                 note(self.key(field), encode(value), describe(values))
-            self.correct(**{field: values[0]})
+            default = self.defaults[self.key(field)]
+            self.correct(**{field: default if default in values else values[0]})
 
     def access(self, field: str, label: str) -> str:
         """Ask before drawing a control: "show", "lock" (draw it disabled) or "hide" (do not). A teacher may choose."""
