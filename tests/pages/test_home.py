@@ -32,4 +32,4 @@ def test_the_small_convolution_leads_to_the_lesson_of_convolution():
 def test_a_kernel_that_it_does_not_offer_leaves_a_note_and_the_default():
     app = open_page("home", "en", home_hidden="identity")
     assert "home_hidden=identity" in app.warning[0].value and not app.exception
-    assert app.segmented_control(key="home_hidden").value == "sobel_x"
+    assert app.selectbox(key="home_hidden").value == "sobel_x"
