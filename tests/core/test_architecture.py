@@ -1,6 +1,8 @@
 """The house: which way the arrows go, read from the imports of every file."""
 
 import ast
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -137,3 +139,21 @@ def test_a_fork_on_linux_needs_one_more_line_and_no_other_pin():
     hosting = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Host it")[2].partition("\n## ")[0]
     assert "--extra-index-url https://download.pytorch.org/whl/cpu" in hosting
     assert f"`{version}+cpu`" in hosting and f"`{pinned}`" in hosting and f"{pinned}+cpu" not in hosting
+
+
+def test_the_checks_install_what_a_bare_machine_lacks(tmp_path):
+    """Only fakes of the commands are in reach; the script ends where it would install."""
+    for name, does in (
+        ("fc-list", "exit 1"),
+        ("python3", "exit 1"),
+        ("apt-get", f'echo "$@" >> {tmp_path}/asked; [ "$1" = update ]'),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    for name in ("bash", "dirname", "grep"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    script = shutil.copytree(ROOT / ".ci", tmp_path / "house" / ".ci") / "run"
+    ended = subprocess.run([tmp_path / "bash", script], env={"PATH": str(tmp_path)}, capture_output=True)
+    assert ended.returncode
+    packages = (tmp_path / "asked").read_text().splitlines()[-1].split()
+    assert {"install", "chromium", "fonts-noto-cjk", "fontconfig", "python3-venv"} <= set(packages)
