@@ -362,9 +362,13 @@ class Live:
         playing = not self.playing
         st.session_state[self._name("past_goal")] = self.reached()
         if playing and self.race.steps >= self.limit and (self.beside is None or self.beside.over):
-            st.session_state[self._name("extensions")] += 1
+            self._extend()
         st.session_state[self._name("playing")] = playing
         self._back_to_now()
+
+    def _extend(self) -> None:
+        """Once more as many steps as the limit says; of one that was lowered while it had come further, several times."""
+        st.session_state[self._name("extensions")] = self.race.steps // self.controls.value("limit")
 
     def _back_to_now(self) -> None:
         st.session_state[self._name("replayed")] = None
@@ -374,7 +378,7 @@ class Live:
         st.session_state[self._name("playing")] = False
         self._back_to_now()
         if self.race.steps >= self.limit:
-            st.session_state[self._name("extensions")] += 1
+            self._extend()
         self.race.step(measure=True)  # a single step is looked at
         self._follow()
 

@@ -19,6 +19,7 @@ from core.training import ACCURACY, LOSS, Metric, Race
 from pages.ui import charts, live, pins, readings, take_home
 from pages.ui.address import decode, encode, fits
 from pages.ui.turns import TURNS, Turns
+from tests.lessons import open_lesson
 
 
 def test_turns_are_fair_and_exclusive():
@@ -233,6 +234,19 @@ def test_it_stops_where_it_is_told_to():
     race.step()
     assert not live.arrived(race, "Loss", 5.0), "what is measured at another step does not count"
     assert not live.arrived(race, "never", 0.0)
+
+
+@pytest.mark.parametrize("button", ["play", "step"])
+def test_at_the_limit_it_goes_on_also_when_the_limit_was_lowered(button):
+    app = open_lesson("cnn", limit=200)
+    app.session_state["cnn_race"].advance(inf, 200)
+    app.button(key=f"cnn_{button}").click().run()
+    assert app.session_state["cnn_extensions"] == 1, "400 steps"
+    app.session_state["cnn_playing"] = False
+    app.number_input(key="cnn_limit").set_value(100).run()
+    app.session_state["cnn_race"].advance(inf, 350)
+    app.button(key=f"cnn_{button}").click().run()
+    assert app.session_state["cnn_extensions"] == 3, "100 steps more than the 300 that are past"
 
 
 class Elsewhere:
