@@ -57,6 +57,7 @@ controls.view("label", 3, range(CLASSES))
 controls.view("rival", False)
 controls.view("look", "evidence", ("evidence", "excitement", "errors"))
 controls.view("block", 1, range(1, 4))
+controls.view("group", 1, range(1, 5))
 controls.view("network", "LeNet-5", tuple(ARCHITECTURES))
 poolings = {"max": t("最大", "max"), "average": t("平均", "average"), "none": t("无", "none")}
 
@@ -125,8 +126,11 @@ live = Live(controls, race(config) if controls.value("rival") else {"cnn": confi
 with picture:
     shown = st.container()
     digit = controls.slider("digit", t("看哪个测试数字", "Which held-out digit"))
+    parts = pictures.groups(config)
+    controls.offer("group", parts)
+    group = controls.choice("group", t("看哪些通道", "Which channels"), parts) if len(parts) > 1 else 1
     with shown:
-        live.picture(partial(pictures.flow, digit=digit))
+        live.picture(partial(pictures.flow, digit=digit, group=group))
 
 lesson.heading("画一个数字", "Draw a digit")
 pad, answer = st.columns([1, 2], gap="medium")
@@ -141,11 +145,11 @@ look = controls.choice("look", t("看什么", "Look at"), looks, room=WIDE_ROOM)
 if look == "evidence":
     label = controls.slider("label", t("关注的类别", "Class looked at"))
     st.caption(t(f"类别 {label} 的权重放回它们所读的特征图；乘起来求和就是得分。", f"The weights of class {label}, back on the maps that they read; weight times map adds up to the score."))  # fmt: skip
-    live.picture(partial(pictures.evidence, digit=digit, label=label))
+    live.picture(partial(pictures.evidence, digit=digit, label=label, group=group))
 if look == "excitement":
     st.caption(t("每个通道最强的测试数字；框里是激活它的窗口。", "The held-out digits that excite each channel most; framed is the window that does."))  # fmt: skip
     block = controls.slider("block", t("块", "Block")) if config.blocks > 1 else 1
-    live.picture(partial(pictures.excitement, block=min(block, config.blocks)))
+    live.picture(partial(pictures.excitement, block=min(block, config.blocks), group=group))
 if look == "errors":
     st.caption(t("点一个认错的数字，就能在上面的网络里看它。", "Click a wrong digit to follow it through the network above."))  # fmt: skip
     live.picture(pictures.errors, on_click=look_at_mistake)

@@ -25,7 +25,7 @@ from pages.ui.scene import Figure, Link, Scene
 from pages.ui.text import t
 
 WIDTH, HEIGHT = 276, 292  # of every figure of the flow: they stand in a grid
-SHOWN = 8  # maps of a layer that are drawn
+SHOWN = 8  # maps of a layer that are drawn at a time: a group
 SLOT, MAP = WIDTH / SHOWN, 30  # eight small maps in a row …
 LARGE_SLOT, LARGE_MAP = WIDTH / 4, 63  # … or four large ones
 MOSAIC = 12  # cells across the mosaic of one filter's kernels, about
@@ -118,18 +118,43 @@ def chain_formula(config: CNNConfig) -> str:
     return text + r"\;\xrightarrow{\text{softmax}}\;p"
 
 
+def groups(config: CNNConfig) -> dict[int, str]:
+    """In which groups the widest block's channels are looked at: 1–8, 9–16, …"""
+    most = max(row.channels for row in layers(config) if row.kind == "convolution")
+    return {group: span_words(shown(most, group)) for group in range(1, ceil(most / SHOWN) + 1)}
+
+
+def shown(channels: int, group: int) -> range:
+    """Which of a layer's channels belong to a group, counted from 1; of a layer that has fewer groups, its last."""
+    first = SHOWN * (min(group, ceil(channels / SHOWN)) - 1)
+    return range(first, min(first + SHOWN, channels))
+
+
+def span_words(part: range) -> str:
+    """Channels as one counts them: 9–16."""
+    return f"{part[0] + 1}–{part[-1] + 1}" if len(part) > 1 else f"{part[0] + 1}"
+
+
+def numbered(label: str, part: range) -> str:
+    """What a screen reader says before the number of a map in its group; the first group's are the channels' own."""
+    return f"{label} {span_words(part)}:" if part[0] else label
+
+
 # ---- the network as a flow -------------------------------------------------------------------------------------------
 
 
-def flow(config: CNNConfig, snapshot: Snapshot, digit: int) -> Scene:
-    """A held-out digit on its way: filters, maps and pooled maps of each block, flattening, scores, probabilities."""
+def flow(config: CNNConfig, snapshot: Snapshot, digit: int, group: int = 1) -> Scene:
+    """A held-out digit on its way: filters, maps and pooled maps of each block, flattening, scores, probabilities.
+
+    Of layers with more channels than fit a group of them is drawn.
+    """
     digits = load(config.data)
     stages = trace(config, snapshot.state, digits.test_images[digit : digit + 1])
     rows = {row.name: row for row in layers(config)}
     label = int(digits.test_labels[digit])
-    blocks = [block_figure(config, snapshot, stages, rows, block) for block in range(1, config.blocks + 1)]
+    blocks = [block_figure(config, snapshot, stages, rows, block, group) for block in range(1, config.blocks + 1)]
     return Scene(
-        (digit_figure(stages, label), *blocks, head_figure(stages, label, rows)),
+        (digit_figure(stages, label), *blocks, head_figure(stages, label, rows, group)),
         t(
             "网络逐层处理一个手写数字：滤波器、特征图、池化、展平、得分、概率",
             "A digit on its way through the network: filters, maps, pooling, flattening, scores, probabilities",
@@ -158,24 +183,28 @@ def digit_figure(stages: Trace, label: int) -> Figure:
     return figure
 
 
-def block_figure(config: CNNConfig, snapshot: Snapshot, stages: Trace, rows: dict[str, LayerRow], block: int) -> Figure:
+def block_figure(
+    config: CNNConfig, snapshot: Snapshot, stages: Trace, rows: dict[str, LayerRow], block: int, group: int
+) -> Figure:
     """One block: each channel's filter, its feature map, and the map pooled."""
     figure = Figure(WIDTH, HEIGHT)
     title(figure, t(f"第 {block} 块", f"Block {block}"))
     convolution, pooling = rows[f"convolution_{block}"], rows.get(f"pooling_{block}")
-    weights = snapshot.state[f"convolutions.{block - 1}.weight"][:SHOWN]
-    draw_filters(figure, weights, convolution, block)
+    part = shown(convolution.channels, group)
+    draw_filters(figure, snapshot.state[f"convolutions.{block - 1}.weight"], part, convolution, block)
     maps = stages.feature_maps[block - 1][0]
     side = convolution.height
     figure.text(t(f"{len(maps)} 张特征图 {side}×{side}（ReLU 后）", f"{len(maps)} maps {side}×{side}, after ReLU"), 0, 90, size=13, ink="muted")  # fmt: skip
     if len(maps) > SHOWN:
-        figure.text(t(f"画出 {SHOWN} 张", f"{SHOWN} shown"), WIDTH, 90, size=13, ink="muted", anchor="end")
+        figure.text(
+            t(f"画出 {span_words(part)}", f"{span_words(part)} shown"), WIDTH, 90, size=13, ink="muted", anchor="end"
+        )
     source = "" if block == 1 else f"p{block - 1}.*" if f"pooling_{block - 1}" in rows else f"f{block - 1}.*"
     links = seen(convolution, source)
     high = strongest(maps)
     figure.maps(
-        f"f{block}.", maps[:SHOWN], 0, 97, LARGE_MAP, step=LARGE_SLOT, across=4, scale="sequential", high=high,
-        links=links, label=t(f"第 {block} 块，特征图", f"Block {block}, map"),
+        f"f{block}.", maps[list(part)], 0, 97, LARGE_MAP, step=LARGE_SLOT, across=4, scale="sequential", high=high,
+        links=links, label=numbered(t(f"第 {block} 块，特征图", f"Block {block}, map"), part),
     )  # fmt: skip
     if pooling is None:
         figure.text(t("不池化", "no pooling"), 0, 252, size=13, ink="muted")
@@ -185,14 +214,14 @@ def block_figure(config: CNNConfig, snapshot: Snapshot, stages: Trace, rows: dic
     figure.text(f"{name} {side}×{side}", 0, 252, size=13, ink="muted")
     pooled = stages.pooled[block - 1][0]
     figure.maps(
-        f"p{block}.", pooled[:SHOWN], 0, 259, MAP, step=SLOT, across=SHOWN, scale="sequential", high=high,
-        links=seen(pooling, f"f{block}.#"), label=t(f"第 {block} 块，池化图", f"Block {block}, pooled map"),
+        f"p{block}.", pooled[list(part)], 0, 259, MAP, step=SLOT, across=SHOWN, scale="sequential", high=high,
+        links=seen(pooling, f"f{block}.#"), label=numbered(t(f"第 {block} 块，池化图", f"Block {block}, pooled map"), part),
     )  # fmt: skip
     return figure
 
 
-def draw_filters(figure: Figure, weights: Tensor, row: LayerRow, block: int) -> None:
-    """The kernels of each filter as one small mosaic."""
+def draw_filters(figure: Figure, weights: Tensor, part: range, row: LayerRow, block: int) -> None:
+    """The kernels of each filter of a part as one small mosaic."""
     inputs = weights.shape[1]
     across = max(1, min(ceil(sqrt(inputs)), MOSAIC // row.kernel))
     kept = min(inputs, across**2)
@@ -200,8 +229,10 @@ def draw_filters(figure: Figure, weights: Tensor, row: LayerRow, block: int) -> 
     figure.text(t(f"{row.channels} 个滤波器 {size}", f"{row.channels} filters {size}"), 0, 36, size=13, ink="muted")
     if kept < inputs:
         figure.text(t(f"各画 {kept} 层", f"{kept} of {inputs} layers"), WIDTH, 36, size=13, ink="muted", anchor="end")
-    tiles = mosaic(weights[:, :kept], across)
-    figure.maps(f"k{block}.", tiles, 0, 43, MAP, MAP, step=SLOT, across=SHOWN)
+    tiles = mosaic(weights[list(part), :kept], across)
+    figure.maps(
+        f"k{block}.", tiles, 0, 43, MAP, MAP, step=SLOT, across=SHOWN, high=float(weights[:, :kept].abs().max())
+    )
 
 
 def mosaic(weights: Tensor, across: int) -> Tensor:
@@ -225,18 +256,21 @@ def strongest(maps: Tensor) -> float:
     return max(float(maps.max()), 1e-6)
 
 
-def head_figure(stages: Trace, label: int, rows: dict[str, LayerRow]) -> Figure:
+def head_figure(stages: Trace, label: int, rows: dict[str, LayerRow], group: int) -> Figure:
     """The last maps strung together to one row of numbers, then the scores and their softmax."""
     figure = Figure(WIDTH, HEIGHT)
     maps = stages.pooled[-1][0]
     channels, height, width = maps.shape
+    part = shown(channels, group)
     title(figure, t(f"展平：{channels}×{height}×{width} = {stages.flat.shape[1]:,} 个数", f"Flatten: {channels}×{height}×{width} = {stages.flat.shape[1]:,}"), onward=False)  # fmt: skip
     if channels > SHOWN:
-        figure.text(t(f"画出 {SHOWN} 张", f"{SHOWN} shown"), WIDTH, 14, size=13, ink="muted", anchor="end")
+        figure.text(
+            t(f"画出 {span_words(part)}", f"{span_words(part)} shown"), WIDTH, 14, size=13, ink="muted", anchor="end"
+        )
     high = strongest(maps)
-    sequence = maps[:SHOWN].reshape(-1, 1, height * width)
+    sequence = maps[list(part)].reshape(-1, 1, height * width)
     links = (Link("v#", 0, 0, 0, 1, 1, 1, wrap=width),)
-    figure.maps("h", maps[:SHOWN], 2, 24, MAP, step=SLOT, across=SHOWN, scale="sequential", high=high, links=links, label=t("展平，图", "Flatten, map"))  # fmt: skip
+    figure.maps("h", maps[list(part)], 2, 24, MAP, step=SLOT, across=SHOWN, scale="sequential", high=high, links=links, label=numbered(t("展平，图", "Flatten, map"), part))  # fmt: skip
     figure.maps("v", sequence, 0, 68, SLOT, 12, step=SLOT, across=SHOWN, scale="sequential", high=high)
     funnels = (
         f"M{x + 2:.1f} 55 h{MAP} L{x + SLOT:.1f} 68 H{x:.1f} Z" for x in (i * SLOT for i in range(len(sequence)))
@@ -270,12 +304,13 @@ def bars(figure: Figure, scores: Tensor, y: float, label: int | None) -> None:
 # ---- a closer look ---------------------------------------------------------------------------------------------------
 
 
-def evidence(config: CNNConfig, snapshot: Snapshot, digit: int, label: int) -> Scene:
+def evidence(config: CNNConfig, snapshot: Snapshot, digit: int, label: int, group: int = 1) -> Scene:
     """The head's weights for a class on the maps that they belong to, and weight times map, which adds up to the score."""
     image = load(config.data).test_images[digit]
     stages = trace(config, snapshot.state, image[None])
     found = fold_head(snapshot.state, label, stages)
     products = found.weights * stages.pooled[-1][0]
+    part = shown(len(products), group)
     row = [row for row in layers(config) if row.kind in ("convolution", *POOLINGS)][-1]
     links = seen(row, "")
     picture = Figure(WIDTH, 206)
@@ -289,11 +324,14 @@ def evidence(config: CNNConfig, snapshot: Snapshot, digit: int, label: int) -> S
     for prefix, values, heading in named:
         figure = Figure(WIDTH, 206)
         title(figure, heading, onward=False)
-        figure.maps(prefix, values[:SHOWN], 0, 24, LARGE_MAP, step=LARGE_SLOT, across=4, links=links, label=heading)
+        figure.maps(
+            prefix, values[list(part)], 0, 24, LARGE_MAP, step=LARGE_SLOT, across=4, high=float(values.abs().max()),
+            links=links, label=numbered(heading, part),
+        )  # fmt: skip
         figures.append(figure)
     if len(products) > SHOWN:
         for figure in figures[1:]:
-            figure.text(t(f"画出 {SHOWN}/{len(products)} 张", f"{SHOWN} of {len(products)} shown"), WIDTH, 14, size=13, ink="muted", anchor="end")  # fmt: skip
+            figure.text(t(f"画出 {span_words(part)} / {len(products)}", f"{span_words(part)} of {len(products)}"), WIDTH, 14, size=13, ink="muted", anchor="end")  # fmt: skip
     plus, minus = float(products.clamp(min=0).sum()), float(products.clamp(max=0).sum())
     total = signed(plus + minus + found.constant)
     figures[1].text(t("橙：支持  蓝：反对", "orange: for, blue: against"), 0, 184, size=14, ink="muted")
@@ -302,13 +340,14 @@ def evidence(config: CNNConfig, snapshot: Snapshot, digit: int, label: int) -> S
     return Scene(tuple(figures), t(f"类别 {label} 的权重叠回特征图", f"The weights of class {label} folded back onto the maps"))  # fmt: skip
 
 
-def excitement(config: CNNConfig, snapshot: Snapshot, block: int) -> Scene:
+def excitement(config: CNNConfig, snapshot: Snapshot, block: int, group: int = 1) -> Scene:
     """For each channel of a block the held-out digits that excite it most, each with the window that does."""
     images = load(config.data).test_images
     channels = exciting(config, snapshot.state, f"convolution_{block}", images, STRONGEST)
     side, size = images.shape[-1], WIDTH / STRONGEST - 4
     figures = []
-    for number, places in enumerate(channels[:SHOWN]):
+    for number in shown(len(channels), group):
+        places = channels[number]
         figure = Figure(WIDTH, 66)
         peak = places[0].activation
         figure.text(t(f"通道 {number + 1}", f"Channel {number + 1}"), 0, 14, size=14, bold=True)

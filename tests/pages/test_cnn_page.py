@@ -192,6 +192,23 @@ def test_a_closer_look_is_drawn_anew_while_it_trains(look, monkeypatch):
         assert put == {"digit": 17}
 
 
+def test_every_channel_can_be_looked_at(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Live, "picture", lambda self, draw, run=None, on_click=None: drawn.append(draw))
+    app = open_page(channels=20, look="excitement", group=3)
+    choice = app.segmented_control(key="cnn_group")
+    assert choice.options == ["1–8", "9–16", "17–20"]
+    scene = drawn[-1](run_of(app).config, run_of(app).snapshot())
+    words = [item["s"] for figure in scene.figures for item in figure.items if item["t"] == "text"]
+    assert [each for each in words if each.startswith("Channel")] == [f"Channel {number}" for number in range(17, 21)]
+    assert "17–20 shown" in str(
+        [figure.items for figure in drawn[0](run_of(app).config, run_of(app).snapshot()).figures]
+    )
+    app.slider(key="cnn_channels").set_value(8).run()
+    assert not app.exception and app.session_state["settings"]["cnn_group"] == 1
+    assert not [each for each in app.get("button_group") if each.key == "cnn_group"]
+
+
 def test_a_value_that_is_none_leaves_a_note():
     app = open_page(noted=True, digit=9999, pooling="median", data="mnist", kernel=3)
     assert not app.exception
@@ -224,17 +241,21 @@ def maps_in(scene) -> dict[str, dict]:
     return {item["n"]: item for figure in scene.figures for item in figure.items if item["t"] in ("map", "maps")}
 
 
+@pytest.mark.parametrize("group", [1, 2])
 @pytest.mark.parametrize("name", ["default", "lenet", "three_blocks", "strided", "one_channel"])
-def test_the_flow_shows_what_the_network_computes(name):
+def test_the_flow_shows_what_the_network_computes(name, group):
+    """Eight channels at a time; of a layer that has no more than eight, these."""
     run = Run(PRESETS[name])
     config, snapshot = run.config, run.snapshot()
-    maps = maps_in(pictures.flow(config, snapshot, digit=3))
+    maps = maps_in(pictures.flow(config, snapshot, digit=3, group=group))
     stages = trace(config, snapshot.state, load(config.data).test_images[3:4])
     for block, expected in enumerate(stages.feature_maps, start=1):
-        expected = expected[0, : pictures.SHOWN]
+        expected = expected[0, 8:16] if group == 2 and expected.shape[1] > 8 else expected[0, :8]
         assert (maps[f"f{block}."]["k"], maps[f"f{block}."]["r"]) == expected.shape[:2]
         assert maps[f"f{block}."]["d"] == pictures_bytes(expected)
-    assert maps["v"]["d"] == pictures_bytes(stages.pooled[-1][0, : pictures.SHOWN].flatten(1))
+    last = stages.pooled[-1][0]
+    last = last[8:16] if group == 2 and len(last) > 8 else last[:8]
+    assert maps["v"]["d"] == pictures_bytes(last.flatten(1))
 
 
 def pictures_bytes(values: torch.Tensor) -> str:
