@@ -1,9 +1,11 @@
 """The house: which way the arrows go, read from the imports of every file."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -157,3 +159,15 @@ def test_the_checks_install_what_a_bare_machine_lacks(tmp_path):
     assert ended.returncode
     packages = (tmp_path / "asked").read_text().splitlines()[-1].split()
     assert {"install", "chromium", "fonts-noto-cjk", "fontconfig", "python3-venv"} <= set(packages)
+
+
+def test_the_readmes_tree_has_every_shared_file():
+    """Lessons are in it by a pattern; what they share by its name."""
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What is in it")[2].partition("\n## ")[0]
+    named = re.findall(r"[\w*]+\.py", tree)
+    assert not [
+        name for name in named if not any((*ROOT.glob(name), *ROOT.glob(f"*/{name}"), *ROOT.glob(f"*/*/{name}")))
+    ]
+    lessons = {path.stem for path in PAGES}
+    shared = [path.name for path in (*(ROOT / "core").glob("*.py"), *SHARED) if path.stem not in {*lessons, "__init__"}]
+    assert not [name for name in shared if not any(fnmatch(name, pattern) for pattern in named)]
