@@ -149,7 +149,7 @@ def enter(stem: str) -> Lesson | None:
         st.rerun()
     left = st.session_state.get(controls.VISITING, stem)
     if left != stem:
-        st.session_state[f"{left}_playing"] = False  # leaving a page pauses its run
+        st.session_state[f"{left}_playing"] = st.session_state[f"{left}_filming"] = False  # leaving a page pauses it
     controls.visit(stem)
     if stem not in {lesson.stem for lesson in LESSONS}:
         return None

@@ -141,6 +141,17 @@ def test_leaving_a_page_pauses_its_run_and_keeps_it(stem):
     assert app.session_state[f"{stem}_race"].steps == 1
 
 
+def test_leaving_a_page_stops_its_film():
+    app = open_page("cnn", "en")
+    for _ in range(2):
+        app.button(key="cnn_step").click().run()
+    app.button(key="cnn_film").click().run()
+    assert app.session_state["cnn_filming"]
+    app.switch_page("pages/home.py").run()
+    app.switch_page("pages/cnn.py").run()
+    assert not app.exception and not app.session_state["cnn_filming"]
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("stem", STEMS)
 def test_bad_parameters_leave_a_note_and_the_default(stem, language):
