@@ -20,7 +20,7 @@ def uploader(label: str, read: str, **options: Any) -> Any:
 
     The reason is told here. `options` are the widget's.
     """
-    file = st.file_uploader(label, type=["csv", "tsv", "txt"], max_upload_size=MEGABYTES, **options)
+    file = st.file_uploader(label, max_upload_size=MEGABYTES, **options)
     found = st.session_state.get(read) if file is not None else None
     for error in (found, st.session_state.pop(f"{read}_refused", None)):
         if isinstance(error, TableError):

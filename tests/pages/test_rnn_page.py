@@ -174,6 +174,16 @@ def test_a_series_of_ones_own_outlives_a_preset():
     assert any("Your own series: 90 values" in caption.value for caption in app.caption)
 
 
+@pytest.mark.parametrize(("language", "words"), [("zh", "不是文本文件"), ("en", "This is no text")])
+def test_a_file_of_another_type_is_explained_in_the_viewers_language(language, words):
+    """By the page: what a browser refuses by its type it refuses in English."""
+    app = open_page(language, task="own")
+    uploader = app.file_uploader(key="rnn_upload")
+    assert not uploader.proto.type
+    uploader.upload("picture.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "image/png").run()
+    assert not app.exception and words in app.error[0].value
+
+
 @pytest.mark.parametrize(
     ("data", "en"),
     [
