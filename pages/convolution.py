@@ -25,7 +25,6 @@ from pages.ui.live import Live
 from pages.ui.text import t, term
 
 UPLOAD_SIDE = 96  # pixels that are kept of an upload; larger than any input here
-MEGABYTES = 50  # that are taken, so that of a picture of too many pixels the page itself can say so
 
 
 def explain(error: ValueError) -> str:
@@ -143,7 +142,7 @@ with side_bar:
     with st.expander(t("自己的图片", "Your own picture"), icon=":material/upload:"):
         file = st.file_uploader(
             t("PNG、JPEG 或 WebP", "PNG, JPEG or WebP"), key="convolution_upload", on_change=take_upload,
-            label_visibility="collapsed", max_upload_size=MEGABYTES,
+            label_visibility="collapsed",
         )  # fmt: skip
         if file is not None and (reason := st.session_state.get("convolution_refused")):
             st.error(refusal(reason), icon=":material/broken_image:")

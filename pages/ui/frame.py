@@ -54,6 +54,16 @@ button[kind="tertiary"]:is(:hover, :active, [aria-expanded="true"]) {color: ligh
 </style>
 """
 
+# Where a file is given, the words are Streamlit's own, in English.
+UPLOADER_IN_CHINESE = """
+<style>
+[data-testid="stFileUploaderDropzone"] button p {font-size: 0;}
+[data-testid="stFileUploaderDropzone"] button p::after {content: "选择文件"; font-size: 1rem;}
+[data-testid="stFileUploaderDropzoneInstructions"] > * {display: none;}
+[data-testid="stFileUploaderDropzoneInstructions"]::after {content: "或拖到这里"; font-size: .9rem; opacity: .78;}
+</style>
+"""
+
 
 def run() -> None:
     """The whole app, once per rerun: called by the entrypoint and nowhere else."""
@@ -90,7 +100,10 @@ def begin() -> st.Page:
     share.stage()
     with st.sidebar:
         tag = t("zh-Hans", "en")  # for screen readers, and for the shapes of the characters
-        st.html(f"{STYLE}<script>document.documentElement.lang = '{tag}'</script>", unsafe_allow_javascript=True)
+        st.html(
+            f"{STYLE}{t(UPLOADER_IN_CHINESE, '')}<script>document.documentElement.lang = '{tag}'</script>",
+            unsafe_allow_javascript=True,
+        )
     return page
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -171,3 +172,15 @@ def test_the_readmes_tree_has_every_shared_file():
     lessons = {path.stem for path in PAGES}
     shared = [path.name for path in (*(ROOT / "core").glob("*.py"), *SHARED) if path.stem not in {*lessons, "__init__"}]
     assert not [name for name in shared if not any(fnmatch(name, pattern) for pattern in named)]
+
+
+def test_the_server_takes_files_as_large_as_any_page_asks_for():
+    """More than the server's own limit ends in an error of the browser's."""
+    limit = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["server"]["maxUploadSize"]
+    asked = [
+        ast.literal_eval(node.value)
+        for path in SHARED
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MEGABYTES"
+    ]
+    assert asked and max(asked) <= limit
