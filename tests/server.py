@@ -171,7 +171,10 @@ class Viewer:
         await self.socket.send(message.SerializeToString())
 
     def _find(self, key: str) -> str:
-        return next(name for name in self.widgets if name.endswith(f"-{key}"))
+        for name in self.widgets:
+            if name.endswith(f"-{key}"):
+                return name
+        raise LookupError(f"no {key} among {len(self.widgets)} widgets; {self.errors or 'no errors'}")
 
     async def open(self) -> float:
         """Open the page; seconds until it has been drawn."""

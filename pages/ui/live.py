@@ -26,6 +26,7 @@ from pages.ui.readings import Frame, Inside
 from pages.ui.text import t, term
 from pages.ui.turns import TICK, TURNS
 
+SENDING = 1.4  # what a frame takes with being sent, by what it takes to draw
 FILM_FRAME = 0.2  # seconds that a replayed step is shown
 COUNT_SHARE, CURVES_SHARE, PICTURES_SHARE = 0.005, 0.0125, 0.0125  # of this server's time, at most, to redraw them
 LIMIT = 400_000  # steps; more than a minute at full speed for every lesson
@@ -297,8 +298,11 @@ class Live:
         st.session_state[self._name("only_draw")] = True
         if self.beside is not None and not self.playing:
             self.beside.pause()
-        moving = self.playing or self.filming or (self.beside is not None and self.beside.busy)
-        st.fragment(self._tick, run_every=TICK if moving else None)()
+        if self.playing:
+            often = TURNS.tick(id(self.race))
+        else:
+            often = TICK if self.filming or (self.beside is not None and self.beside.busy) else None
+        st.fragment(self._tick, run_every=often)()
         self.inside = Inside.offered(self)
         self.panelled = True
         pins.panel(self)
@@ -470,9 +474,19 @@ class Live:
             if self.beside is not None and not self.beside.busy:
                 st.rerun()  # what was at hand when it was paused has ended: nothing moves any more
             return
+        try:
+            self._train(frame, count, curves, pictures)
+        finally:
+            TURNS.miss(id(self.race))
+        st.session_state[self._name("playing")] = False
+        st.rerun()
+
+    def _train(self, frame: Frame, count: Allowance, curves: Allowance, pictures: Allowance) -> None:
+        """Until nothing more is to come."""
         race, began, steps_then = self.race, time.perf_counter(), self.race.steps
         paced_curves, paced_pictures = Allowance(PACED_SHARE), Allowance(PACED_SHARE)
-        goal = (lambda race: False) if st.session_state.get(self._name("past_goal")) else self.reached
+        stops = self.controls.value("stop") != NEVER and not st.session_state.get(self._name("past_goal"))
+        goal = self.reached if stops else lambda race: False
         self.training = True  # every picture is another one
         shown = False  # what the training here has come to, while the work beside goes on
         while True:
@@ -488,6 +502,7 @@ class Live:
                 continue
             speed, made = self.controls.value("speed"), len(race.leader.interventions)
             steps = math.inf if speed == "full" else max(1, round(float(speed) / FRAMES))
+            TURNS.see(id(race))
             with TURNS.slice(alive=self._alive):
                 race.advance(TURNS.length, min(self.limit, race.steps + steps), goal)
             if len(race.leader.interventions) != made:
@@ -502,8 +517,6 @@ class Live:
                 self._rest(now + steps / float(speed))
             else:
                 self._draw_what_is_due(frame, count, curves, pictures)
-        st.session_state[self._name("playing")] = False
-        st.rerun()
 
     def _goes_on_beside(self) -> bool:
         """Let the work beside go on; whether more is to come of it."""
@@ -563,11 +576,12 @@ class Allowance:
         """Count what is drawn inside, by its processor time: on the clock it also waits for the others.
 
         The first, which draws all anew, does not count, nor one that the garbage collector came into by more than twice
-        what is usual: else a class of thirty would wait for most of a minute.
+        what is usual: else a class of thirty would wait for most of a minute. In a class what is drawn counts as if it
+        took longer, as sending it takes the time of the others too.
         """
         began = time.thread_time()
         yield
         cost = time.thread_time() - began
         counted = min(cost, 2 * self.usual)
-        self.next = time.perf_counter() + (counted * (TURNS.waiting + 1) / self.share if self.drawn else 0.0)
+        self.next = time.perf_counter() + (counted * (SENDING * TURNS.waiting + 1) / self.share if self.drawn else 0.0)
         self.usual, self.drawn = counted if self.drawn else math.inf, True

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SLICE = 0.1  # seconds of training between two looks at the page
-CROWDED_SLICE = 0.05  # when several viewers train
-TICK = 0.3  # seconds until a training fragment starts by itself, and starts again if it ended
-PATIENCE = 0.1  # seconds between two looks at whether the viewer has clicked something
+CROWDED_SLICE = 0.08  # when several viewers train
+TICK = 0.3  # seconds until a training fragment starts by itself, and starts again if it ended …
+CROWDED_TICK = 0.05  # … or so many for each viewer who trains: the browsers' asking costs, and turns come later anyway
+FORGOTTEN = 10.0  # seconds after which who was not seen to train is not counted
+PATIENCE = 0.15  # seconds between two looks at whether the viewer has clicked something
 YIELDING = 0.5  # seconds that a slice lets others draw first, at most: drawing must not starve training
 
 
@@ -23,6 +25,7 @@ class Turns:
     """A fair lock for training slices that lets drawing pass."""
 
     def __init__(self):
+        self._seen: dict[int, float] = {}  # who trains, by a number of their own → when last seen to
         self._guard = threading.Lock()
         self._queue: deque[threading.Event] = deque()  # its head trains, or is about to
         self._drawing = 0
@@ -37,6 +40,20 @@ class Turns:
     def length(self) -> float:
         """Seconds that a slice may last now."""
         return SLICE if self.waiting == 1 else CROWDED_SLICE
+
+    def tick(self, viewer: int) -> float:
+        """Seconds between two times that the browser of this viewer, who trains, asks for a training fragment."""
+        self.see(viewer)
+        now = time.monotonic()
+        return max(TICK, CROWDED_TICK * sum(now - seen < FORGOTTEN for seen in list(self._seen.values())))
+
+    def see(self, viewer: int) -> None:
+        """This viewer trains."""
+        self._seen[viewer] = time.monotonic()
+
+    def miss(self, viewer: int) -> None:
+        """This viewer does not train, or no more."""
+        self._seen.pop(viewer, None)
 
     @contextmanager
     def drawing(self) -> Iterator[None]:

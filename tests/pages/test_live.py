@@ -17,8 +17,9 @@ from core.config import Config, Span
 from core.convolution import ConvolutionConfig
 from core.training import ACCURACY, LOSS, Metric, Race
 from pages.ui import charts, live, pins, readings, take_home
+from pages.ui import turns as module_of_turns
 from pages.ui.address import decode, encode, fits
-from pages.ui.turns import TURNS, Turns
+from pages.ui.turns import CROWDED_TICK, FORGOTTEN, TICK, TURNS, Turns
 from tests.lessons import open_lesson
 
 
@@ -89,6 +90,20 @@ def test_drawing_goes_first_but_does_not_starve_training(monkeypatch):
         thread.start()
         assert trained.wait(300)
     thread.join()
+
+
+def test_in_a_crowd_the_browsers_ask_less_often(monkeypatch):
+    turns, clock = Turns(), SimpleNamespace(monotonic=lambda: clock.now, now=0.0)
+    monkeypatch.setattr(module_of_turns, "time", clock)
+    assert [turns.tick(viewer) for viewer in range(40)] == [max(TICK, CROWDED_TICK * count) for count in range(1, 41)]
+    for viewer in range(10, 40):
+        turns.miss(viewer)
+    assert turns.tick(0) == CROWDED_TICK * 10
+    clock.now += FORGOTTEN / 2
+    turns.see(1)
+    clock.now += FORGOTTEN / 2
+    assert turns.tick(2) == TICK, "the others have not been seen for long"
+    turns.miss("never seen")
 
 
 def test_who_leaves_the_queue_does_not_block_it():
