@@ -1,9 +1,11 @@
 """What only a browser shows: cold deep links, the running panel, drawing, themes, and nothing fetched from outside."""
 
+import io
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.browser.waiting import STEMS, in_both_themes, settled, wait_until
 
@@ -191,6 +193,24 @@ def test_a_drawn_digit_is_read_at_once(port, visit):
     page.mouse.move(across, down[1], steps=10)
     page.mouse.up()
     wait_until(page, lambda: "reads your digit as 1" in "".join(labels(page)))
+    assert not page.problems
+
+
+def test_an_upload_that_cannot_be_used_is_refused_in_the_viewers_words(port, visit):
+    """By the page, not by the browser or the server, whose words are English."""
+    fifty_megapixels = io.BytesIO()
+    Image.new("1", (8192, 6144)).save(fifty_megapixels, "PNG")
+    page = visit(port, "/convolution?lang=zh")
+    page.locator("summary", has_text="自己的图片").click()
+    choose = page.locator("[data-testid=stFileUploaderDropzoneInput]")
+    for name, content, words in (
+        ("empty.png", b"", "这个文件是空的"),
+        ("paper.pdf", b"%PDF-1.4" + bytes(100), "这不是 PNG"),
+        ("huge.png", fifty_megapixels.getvalue() + bytes(20_000_000), "最多 2000 万像素"),
+    ):
+        choose.set_input_files({"name": name, "mimeType": "application/octet-stream", "buffer": content})
+        page.wait_for_selector(f"[data-testid=stAlert]:has-text('{words}')")
+    assert "Error" not in page.locator("[data-testid=stFileUploader]").inner_text()
     assert not page.problems
 
 
