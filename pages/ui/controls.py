@@ -171,7 +171,7 @@ def show_notes() -> None:
         else t(f"链接中的 `{n.key}` 在本页没有意义，已忽略。", f"`{n.key}` in the link means nothing on this page and was ignored.")
         for n in notes
     ]  # fmt: skip
-    with place, st.container(horizontal=True, vertical_alignment="center"):
+    with place, st.container(horizontal=True, vertical_alignment="center", key="address_notes"):
         st.warning("  \n".join(line.replace("$", "\\$") for line in lines), icon=":material/link_off:")
         st.button(t("知道了", "OK"), key="dismiss_notes", on_click=dismiss_notes)
 

@@ -29,7 +29,7 @@ STYLE = """
 [data-testid="stMetric"] {font-variant-numeric: tabular-nums;}
 [data-testid="stMetricValue"] {font-variant-numeric: tabular-nums;}
 .st-key-scene_code {display: none;}
-.st-key-lesson_head {padding-top: 1.5rem;}
+.st-key-lesson_head, .st-key-address_notes {padding-top: 1.5rem;}
 .katex-display {margin: .2rem 0 .6rem; overflow-x: auto; overflow-y: hidden; text-align: left; padding: .2rem 0;}
 [data-testid="stMarkdown"] > div:has(> [data-testid="stMarkdownContainer"] > .katex-display) {margin-left: 0 !important;}
 .katex-display > .katex {text-align: left; white-space: normal;}

@@ -196,6 +196,16 @@ def test_a_drawn_digit_is_read_at_once(port, visit):
     assert not page.problems
 
 
+@pytest.mark.parametrize("width", [1280, 375])
+def test_a_note_on_the_link_stands_below_the_bar_at_the_top(port, visit, width):
+    page = visit(port, "/cnn?lang=en&cnn_kernel=99&nothing=1", width=width)
+    page.wait_for_selector(".st-key-cnn_play")
+    note = settled(page).locator("[data-testid=stAlert]").first
+    box = note.bounding_box()
+    covered = page.evaluate("([x, y]) => !!document.elementFromPoint(x, y)?.closest('[data-testid=stHeader]')", [box["x"] + box["width"] / 2, box["y"] + 2])  # fmt: skip
+    assert "cnn_kernel=99" in note.inner_text() and not covered
+
+
 def test_an_upload_that_cannot_be_used_is_refused_in_the_viewers_words(port, visit):
     """By the page, not by the browser or the server, whose words are English."""
     fifty_megapixels = io.BytesIO()
