@@ -48,7 +48,10 @@ button[kind="tertiary"]:is(:hover, :active, [aria-expanded="true"]) {color: ligh
 [data-testid="stSidebarNavLink"] * {white-space: normal !important; overflow: visible; line-height: 1.25;}
 [data-testid="stPageLink"] [data-testid="stMarkdownContainer"] p {white-space: normal;}
 [class*="_numbers"] > [data-testid="stElementContainer"] {flex: 1 1 0 !important; min-width: 6.6rem;}
+[class*="_charts"] > [data-testid="stElementContainer"] {flex: 1 1 0 !important; min-width: min(15rem, 100%);}
 [class*="st-key-entry_"] {border-top: 1px solid light-dark(#ccd5de, #3a4652); padding-top: .9rem;}
+@media (max-width: 900px) {.block-container > [data-testid="stVerticalBlock"] > [data-testid="stLayoutWrapper"] >
+[data-testid="stHorizontalBlock"] > [data-testid="stColumn"] {min-width: calc(100% - 1.5rem);}}
 @media (max-width: 640px) {.block-container {padding-left: .9rem; padding-right: .9rem;}
 [data-testid="stSidebar"] {width: 85vw !important;}}
 </style>

@@ -40,9 +40,9 @@ class Frame:
             self._metric(self.places["numbers"], metric.name, *self._scores(metric))
         self._put("progress", st.progress, min(1.0, race.steps / self.live.limit))
         if self.places["charts"] is None:
-            self.places["charts"] = st.columns(len(metrics))
-        for column, metric in zip(self.places["charts"], metrics, strict=True):
-            self._chart(column, metric)
+            self.places["charts"] = st.container(horizontal=True, key=self.live._name("charts"))
+        for metric in metrics:
+            self._chart(self.places["charts"], metric)
 
     def count(self) -> None:
         """The number of steps, which costs so little that it moves more often than the curves."""
@@ -84,7 +84,7 @@ class Frame:
         scores = run.history[-1].scores
         return scores.get(part, {}).get(metric.name, scores.get("train", {}).get(metric.name))
 
-    def _chart(self, column: Any, metric: Metric) -> None:
+    def _chart(self, row: Any, metric: Metric) -> None:
         name = f"chart_{metric.name}"
         logarithmic = charts.is_logarithmic(metric, self.logarithmic)
         height = charts.PRESENTED_HEIGHT if share.presenting() else charts.HEIGHT
@@ -97,7 +97,7 @@ class Frame:
         rows = charts.curve_rows(self.live.race, metric, self.live.replayed)
         place = self.places.get(name)
         options = {} if place is not None else {"key": f"{self.live.stem}_{name}_{language()}_{logarithmic}_{height}"}
-        self.places[name] = (place or column).vega_lite_chart(
+        self.places[name] = (place or row).vega_lite_chart(
             **pins.together(rows, spec, pinned),
             alt=t(f"{term(metric.name)}随步数变化的曲线", f"{metric.name} against training steps")
             + ("" if metric.goal is None else t(f"；目标 {metric.goal:g}", f"; the goal is {metric.goal:g}"))
