@@ -65,6 +65,13 @@ def size_words(row: LayerRow) -> str:
     return f"{row.channels:,}" if row.height == row.width == 1 else f"{row.channels}×{row.height}×{row.width}"
 
 
+def field_words(row: LayerRow, side: int) -> str:
+    """What one cell or unit of a layer sees of an image of this side; units that read all maps usually see it all."""
+    if row.kind in ("linear", "fixed") and row.start <= 0 and row.start + row.receptive_field >= side:
+        return t("全图", "all")
+    return f"{row.receptive_field}×{row.receptive_field}"
+
+
 def layer_markdown(rows: list[LayerRow], named: bool = False) -> str:
     """The layer table, its totals in the last line. `named` puts the layers' published names first."""
     heads = (
@@ -79,8 +86,12 @@ def layer_markdown(rows: list[LayerRow], named: bool = False) -> str:
     for row in rows:
         name = f"**{row.name}** {layer_words(row)}" if named and row.kind != "input" else layer_words(row)
         maps = row.kind in ("convolution", "trainable", *POOLINGS)
-        field, jump = (f"{row.receptive_field}×{row.receptive_field}", f"{row.jump}") if maps else ("", "")
-        learned, products = ("", "") if row.kind == "input" else (f"{row.parameters:,}", f"{row.multiply_adds:,}")
+        jump = f"{row.jump}" if maps else ""
+        field, learned, products = (
+            ("", "", "")
+            if row.kind == "input"
+            else (field_words(row, rows[0].height), f"{row.parameters:,}", f"{row.multiply_adds:,}")
+        )
         lines.append(f"| {name} | {size_words(row)} | {learned} | {field} | {jump} | {products} |")
     parameters, products = (sum(getattr(row, what) for row in rows) for what in ("parameters", "multiply_adds"))
     return "\n".join([*lines, f"| **{t('合计', 'Total')}** | | **{parameters:,}** | | | **{products:,}** |"])

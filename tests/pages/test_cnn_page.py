@@ -98,6 +98,14 @@ def test_published_networks_say_where_they_come_from_in_both_languages(network):
     assert ("227" in note) is network.startswith("AlexNet")
 
 
+def test_the_table_says_what_a_unit_of_every_layer_sees():
+    """Of the head's units the whole digit, unless a stride leaves its last row and column out."""
+    fields = [row[3] for row in tables(open_page(hidden=8))[0]]
+    assert fields[:6] == ["", "3×3", "4×4", "8×8", "10×10", "10×10"] and fields[6:] == ["all", "all", ""]
+    fields = [row[3] for row in tables(open_page("zh", blocks=1, kernel=1, stride=3, pooling="none"))[0]]
+    assert fields == ["", "1×1", "1×1", "7×7", ""]
+
+
 def test_published_networks_stand_as_tables():
     app = open_page(network="VGG-16")
     assert number(tables(app)[1][-1][2]) == 138_357_544
