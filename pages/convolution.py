@@ -242,7 +242,7 @@ st.markdown(
         "The network sees pictures and what a hidden kernel made of them, never the kernel. Can gradient descent find it? At full speed it is over in a blink: 30/s shows how.",
     )
 )
-live = Live(controls, {"convolution": config})
+live = Live(controls, {"convolution": config}, limit=1_000_000)
 live.picture(pictures.learned_kernel)
 live.panel()
 with st.expander(t("优化器与批大小", "Optimizer and batch size"), icon=":material/tune:"):

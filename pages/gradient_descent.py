@@ -96,7 +96,7 @@ with picture:
         method = controls.choice("method", t("看哪一种", "Method to watch"), {name: term(name) for name in METHODS}, help=t("一起跑时它的线更粗；否则只跑它。", "In the race its line is thicker; otherwise it runs alone."))  # fmt: skip
     config = lesson.config(controls, explain)
 
-live = Live(controls, race(config) if together else {method: config})
+live = Live(controls, race(config) if together else {method: config}, limit=1_000_000)
 rate = controls.value("learning_rate")
 start = torch.tensor([config.start_x, config.start_y], dtype=torch.float64)
 with formula, st.container(horizontal=True, gap="medium", vertical_alignment="center"):

@@ -192,7 +192,7 @@ with side:
     config = lesson.config(controls, explain)
 
 together = controls.value("together") and method in race(config)
-live = Live(controls, race(config) if together else {config.method: config}, speed="10")
+live = Live(controls, race(config) if together else {config.method: config}, limit=5_000_000, speed="10")
 run = live.race.runs.get(config.method, live.race.leader)
 cell = min(cell, grid_of(config).states - 1)
 if st.session_state.get("gridworld_back_at") != (run.steps, live.replayed):

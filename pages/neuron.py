@@ -93,7 +93,7 @@ with side:
     config = lesson.config(controls, explain)
 x = (controls.value("x1"), controls.value("x2"))
 
-live = Live(controls, {"neuron": config})
+live = Live(controls, {"neuron": config}, limit=4_000_000)
 now = live.snapshot()
 with formula:
     st.latex(pictures.general(config) if live.playing else pictures.formula(config, now.state, x))

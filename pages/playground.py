@@ -133,7 +133,7 @@ with fourth:
 controls.access("inputs", t("输入", "Inputs"))
 controls.access("layers", t("隐藏层", "Hidden layers"))
 
-live = Live(controls, {"network": config}, speed="300")
+live = Live(controls, {"network": config}, limit=10_000_000, speed="300")
 live.buttons()
 places = weight_names(config)
 controls.offer("chosen", places)

@@ -114,6 +114,19 @@ def test_a_learning_rate_that_does_nothing_cannot_be_moved(stem, method, has):
     assert ([record.scores for record in first] != [record.scores for record in second]) is has
 
 
+QUICK = {  # steps per second of the default settings at full speed, as measured on one core of 2026
+    "neuron": 24_000, "backpropagation": 4_500, "gradient_descent": 12_000, "playground": 58_000, "convolution": 4_000,
+    "attention": 3_200, "gridworld": 54_000,
+}  # fmt: skip
+OWN_LIMIT = {"memory"}  # the length of what is measured, a setting of the lesson
+
+
+@pytest.mark.parametrize("stem", [stem for stem in STEMS if stem not in OWN_LIMIT])
+def test_the_default_step_limit_lasts_more_than_a_minute_at_full_speed(stem):
+    limit = open_page(stem, "en").session_state["setting_defaults"][f"{stem}_limit"]
+    assert limit >= 80 * QUICK.get(stem, 2_500)
+
+
 @pytest.mark.parametrize("stem", STEMS)
 def test_language_switch_keeps_every_control(stem):
     key, (first, second) = a_slider(stem)
