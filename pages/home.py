@@ -42,7 +42,7 @@ st.markdown(
     )
 )
 
-controls = Controls("home", ConvolutionConfig(hidden="sobel_x"))
+controls = Controls("home", ConvolutionConfig(hidden="sobel_x"), only=("kernel", "hidden"))
 picture_place, side = st.columns([5, 2], gap="medium", vertical_alignment="center")
 with side:
     size = controls.slider("kernel", t("卷积核大小", "Kernel size"))

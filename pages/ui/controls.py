@@ -218,9 +218,9 @@ def read_address(key: str, default: Any, limits: Limits | None) -> Any:
 
 
 class Controls:
-    """The controls of one lesson: a field of its config, one key, one widget."""
+    """The controls of one lesson: a field of its config, one key, one widget. `only` names the fields, if not all."""
 
-    def __init__(self, stem: str, defaults: Config):
+    def __init__(self, stem: str, defaults: Config, only: tuple[str, ...] = ()):
         put(st.session_state.pop(LATE, {}))
         self.stem, self.default_config, self.settings = stem, defaults, settings()
         self.unlinked: dict[str, Any] = {}  # key → default of what is in no link but goes back with all controls
@@ -230,9 +230,10 @@ class Controls:
             name: kind for kind in (LOCK, HIDE) for name in st.session_state.get(kind, ())
         }
         self.limits = limits_of(type(defaults))
-        self.defaults = {self.key(field.name): getattr(defaults, field.name) for field in fields(defaults)}
+        self.fields = only or tuple(field.name for field in fields(defaults))
+        self.defaults = {self.key(field): getattr(defaults, field) for field in self.fields}
         st.session_state.setdefault(DEFAULTS, {}).update(self.defaults)
-        from_address = {field.name for field in fields(defaults) if self._load(field.name)}
+        from_address = {field for field in self.fields if self._load(field)}
         self._drop_what_the_config_refuses(from_address)
 
     def _load(self, field: str) -> bool:
@@ -404,7 +405,7 @@ class Controls:
         return idle(type(self.default_config), self._values())
 
     def _values(self) -> dict[str, Any]:
-        return {field.name: self.value(field.name) for field in fields(self.default_config)}
+        return {field: self.value(field) for field in self.fields}
 
     def reset(self) -> None:
         """All controls back to their defaults, from a callback; those that the visit hides or locks stay, and so do

@@ -33,3 +33,12 @@ def test_a_kernel_that_it_does_not_offer_leaves_a_note_and_the_default():
     app = open_page("home", "en", home_hidden="identity")
     assert "home_hidden=identity" in app.warning[0].value and not app.exception
     assert app.selectbox(key="home_hidden").value == "sobel_x"
+
+
+def test_what_it_has_no_control_for_leaves_a_note():
+    app = open_page("home", "en", home_stride="3", home_lr="1", home_kernel="5")
+    assert (
+        all(key in app.warning[0].value for key in ("home_stride", "home_lr"))
+        and "home_kernel" not in app.warning[0].value
+    )
+    assert app.slider(key="home_kernel").value == 5 and not app.exception
