@@ -20,7 +20,7 @@ from core.playground import (
     parameter_count,
     weight_names,
 )
-from pages.ui import challenges, lesson, own_points, predict
+from pages.ui import challenges, lesson, own_points, predict, scene
 from pages.ui import pictures_playground as pictures
 from pages.ui import questions_playground as asked
 from pages.ui.controls import NARROW_ROOM
@@ -45,6 +45,12 @@ def clicked(what: str | tuple[str, int, int]) -> None:
         own_points.add(controls, *pictures.spot(row, place))
     else:
         controls.put(chosen=pictures.edge_at(config, int(name.removeprefix("edges")), row, place).name)
+
+
+def choose_data() -> None:
+    """A small picture of a data set, as if chosen in the list."""
+    if (name := st.session_state["playground_data_sets"]["go"]) in pictures.data_words():
+        controls.put(data=name)
 
 
 def choose_neuron(what: str) -> None:
@@ -109,6 +115,9 @@ lesson.presets(
     },
 )  # fmt: skip
 
+if (allowed := controls.access("data", t("数据", "Data"))) != "hide":
+    small = [controls.value(field) for field in ("data", "noise", "classes")]
+    scene.show(pictures.data_sets(*small, allowed == "lock"), "playground_data_sets", on_go=choose_data)
 first, second, third, fourth = st.columns([5, 4, 4, 4], gap="medium")
 with first:
     controls.choice(

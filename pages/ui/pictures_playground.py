@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from core.data.points import EDGE
+from core.data.points import EDGE, REGRESSION, make_points
 from core.playground import (
     INPUTS,
     PlaygroundConfig,
@@ -33,7 +34,7 @@ from core.playground import (
 from core.training import Snapshot
 from pages.ui.palette import NEGATIVE, POSITIVE, SERIES
 from pages.ui.scene import SIGNS, Figure, Plane, Scene
-from pages.ui.text import t
+from pages.ui.text import language, t
 
 WIDTH, ANSWER_WIDTH, HEIGHT = 650.0, 356.0, 474.0  # of the network, of its answer, of both
 THUMB, PITCH, TOP = 38.0, 44.0, 64.0  # a neuron's map, from one to the next, where they begin
@@ -50,6 +51,10 @@ LINES, BETWEEN = 13, 5  # of the grid in hidden space, and pieces from one to th
 LOWEST, HIGHEST = 1e-8, 1e1  # gradient norms drawn
 NARROW, NAMES, LETTERS = 330.0, 70.0, 40  # width of a diagnosis, of its names, and of its lines in letters
 VALUE_BINS = 9  # shades of points that have a value
+SMALL = (36.0, 35.0)  # a data set as a small picture, shown 1.6 times as large …
+TILE, TILE_LEFT, TILE_TOP = 23.4, 1.0, 1.0  # … its square, and where that begins
+SAMPLE, DENSE = 100, 300  # its points, and those of values, which leave no gaps
+INSET = 0.5  # of the plane: so near the edge a point would reach over it
 
 VANISHED, FLAT, MANY_DEAD, TOO_FAR, LEARNED_BY_HEART = 1e-2, 0.05, 0.25, 0.03, 5.0  # from where it is a diagnosis
 
@@ -151,6 +156,69 @@ def _letter(config: PlaygroundConfig, layer: int, neuron: int) -> str:
 def number(value: float) -> str:
     """A signed number in KaTeX."""
     return f"{value:+.2f}" if math.isfinite(value) else r"+\infty" if value > 0 else r"-\infty"
+
+
+# ---- the data sets to choose from ------------------------------------------------------------------------------------
+
+
+def data_words() -> dict[str, str]:
+    """The data sets that are built in, in a word."""
+    return {
+        "circle": t("圆", "Circle"), "xor": t("异或", "XOR"), "gaussians": t("两团", "Gaussians"),
+        "spiral": t("螺旋", "Spiral"), "moons": t("月牙", "Moons"), "blobs": t("多团", "Blobs"),
+        "spirals": t("多臂螺旋", "Spirals"), "plane": t("斜面", "Slope"), "multi_gaussian": t("起伏", "Bumps"),
+    }  # fmt: skip
+
+
+def data_sets(chosen: str, noise: float, classes: int, locked: bool = False) -> Scene:
+    """Some points of every data set, as they are with this noise and so many classes; a click `go`es to its name.
+
+    Args:
+        chosen: the one that is framed, if it is one of these.
+        locked: nothing can be clicked.
+    """
+    return _data_sets(chosen, noise, classes, locked, language())
+
+
+@lru_cache(maxsize=128)
+def _data_sets(chosen: str, noise: float, classes: int, locked: bool, spoken: str) -> Scene:
+    words = data_words()
+    said = (
+        t(f"选中：{words[chosen]}", f"Chosen: {words[chosen]}")
+        if chosen in words
+        else t("都没有选中", "None is chosen")
+    )
+    figures = tuple(data_set(name, word, name == chosen, noise, classes, locked) for name, word in words.items())
+    listed = t("、", ", ").join(words.values())
+    return Scene(figures, t(f"数据集的小图，各是一些点：{listed}。{said}。", f"Small pictures of the data sets, some points of each: {listed}. {said}."), saved=False)  # fmt: skip
+
+
+def data_set(name: str, word: str, chosen: bool, noise: float, classes: int, locked: bool) -> Figure:
+    figure = Figure(*SMALL)
+    figure.rect(TILE_LEFT, TILE_TOP, TILE, TILE, ink="line", fill=LIGHT, stroke=0.6, round=2)
+    places, targets = sample(name, noise, classes)
+    if targets.is_floating_point():
+        shaded_points(figure, places, targets, "square", 1.0, 0.0)
+    else:
+        for label in targets.unique().tolist():
+            figure.points(places[targets == label], SIGNS[label], 0.9, ink="none", fill=SERIES[label])
+    if chosen:
+        figure.rect(TILE_LEFT, TILE_TOP, TILE, TILE, ink=CHOSEN, stroke=1.9, round=2)
+    figure.text(word, TILE_LEFT - 0.5, 33.3, size=7.5, ink="text" if chosen else "muted", bold=chosen)
+    if not locked:
+        label = t(f"数据：{word}", f"Data: {word}") + (t("（选中）", " (chosen)") if chosen else "")
+        figure.rect(TILE_LEFT, TILE_TOP, TILE, TILE, ink="none", fill="panel", opacity=0.0, round=2, go=name, label=label)  # fmt: skip
+    return figure
+
+
+@lru_cache(maxsize=128)
+def sample(name: str, noise: float, classes: int) -> tuple[Tensor, Tensor]:
+    """Places (N, 2) on the small picture of a data set and their targets (N,): those of its points that lie in the square."""
+    count = DENSE if name in REGRESSION else SAMPLE
+    inputs, targets, *_ = make_points(name, torch.Generator().manual_seed(0), 2 * count, noise, classes=classes)
+    inside = inputs.abs().amax(1) < EDGE - INSET
+    right_down = inputs[inside] * torch.tensor([1.0, -1.0])
+    return torch.tensor([TILE_LEFT, TILE_TOP]) + (right_down + EDGE) * TILE / (2 * EDGE), targets[inside]
 
 
 # ---- the network and its answer --------------------------------------------------------------------------------------

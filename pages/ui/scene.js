@@ -519,12 +519,12 @@ function show(component) {
     const style = document.createElement("style");
     style.textContent = globalThis.scenes.style;
     root.before(style);
-    parentElement.querySelector(".tools").hidden = false;
     state = { views: [] };
     state.observer = new ResizeObserver(() => { layOut(root, state.views); state.views.forEach(highlight); });
     state.observer.observe(root);
     memory.set(root, state);
   }
+  parentElement.querySelector(".tools").hidden = !data.save;
   state.draw = () => draw(root, state, component);
   root.onpointerdown = () => { state.held = true; };
   root.onpointerup = root.onpointercancel = () => release(state);

@@ -267,6 +267,7 @@ class Scene(NamedTuple):
     figures: tuple[Figure, ...]
     alt: str
     pinned: tuple[str, int, int] | None = None  # the cell (map, row, column) from which arrow keys move
+    saved: bool = True  # whether it offers itself as a file
 
 
 component = st.components.v2.component(
@@ -292,7 +293,7 @@ def payload(scene: Scene, pinned: tuple[str, int, int] | None = None) -> dict[st
             "alt": scene.alt,
             "figures": [{"w": f.width, "h": f.height, "items": f.items} for f in scene.figures],
             "cell": [t("行", "row"), t("列", "column")],
-            "save": t("下载这幅图", "Download this picture"),
+            "save": t("下载这幅图", "Download this picture") if scene.saved else "",
             "pan": t("左右滑动看全图", "Scroll sideways to see all of the picture"),
             "pinned": pinned or scene.pinned,
         }

@@ -38,7 +38,7 @@ def button(page, key):
 
 
 def plays(page, stem):
-    return button(page, f"{stem}_play").inner_text().endswith("Pause")
+    return "Pause" in button(page, f"{stem}_play").inner_text()  # beside its key
 
 
 def pause(page, stem):
@@ -81,10 +81,29 @@ def test_a_click_on_a_state_is_looked_at_while_it_trains(port, visit):
     assert not page.problems
 
 
+def test_a_small_picture_chooses_the_data_while_it_trains(port, visit):
+    page = settled(visit(port, "/playground?lang=en"))
+    small = page.locator(".st-key-playground_data_sets")
+    assert small.locator(".figure").count() == 9
+    assert len({round(figure.bounding_box()["y"]) for figure in small.locator(".figure").all()}) == 1  # one row
+    assert small.locator(".scene").bounding_box()["height"] < 60
+    small.hover()
+    assert not small.locator(".tools").is_visible()
+    button(page, "playground_play").click()
+    wait_until(page, lambda: steps(page) > 300)
+    small.locator("[aria-label='Data: XOR']").click()
+    small.locator("[aria-label='Data: XOR (chosen)']").wait_for()
+    wait_until(page, lambda: "playground_data=xor" in page.url and plays(page, "playground"))
+    before = steps(page)
+    wait_until(page, lambda: steps(page) > before)
+    pause(page, "playground")
+    assert not page.problems
+
+
 def test_what_the_mouse_points_at_is_shown_large_and_told_without_a_rerun(port, visit):
     page = visit(port, "/playground?lang=en")
-    network, answer = (page.locator(".figure svg").nth(i) for i in (0, 1))
-    tips = page.locator(".figure output")
+    network, answer = (page.locator(".st-key-playground_picture0 .figure svg").nth(i) for i in (0, 1))
+    tips = page.locator(".st-key-playground_picture0 .figure output")
     middle = """(svg) => [...svg.parentElement.querySelector('canvas').getContext('2d').getImageData(120, 120, 1, 1).data].join()"""
     answer.scroll_into_view_if_needed()
     before = answer.evaluate(middle)

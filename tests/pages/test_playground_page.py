@@ -11,8 +11,10 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from streamlit.components.v2.bidi_component.main import _make_trigger_id
 from streamlit.testing.v1 import AppTest
 
+from core.data.points import EDGE, make_points
 from core.data.series import SERIES_REASONS, SERIES_REPAIRS
 from core.data.tables import REASONS, REPAIRS, Repair, TableError
 from core.playground import (
@@ -34,6 +36,8 @@ from pages.ui import pictures_playground as pictures
 from pages.ui import questions_playground as asked
 from pages.ui.address import LONGEST
 from pages.ui.jobs import Job
+from pages.ui.palette import SERIES
+from pages.ui.scene import SIGNS
 from tests.lessons import open_lesson, visitor
 
 open_page = partial(open_lesson, "playground")
@@ -125,6 +129,95 @@ def test_regression_has_its_own_controls():
     app = open_page(loss="cross_entropy")
     app.selectbox(key="playground_data").set_value("plane").run()
     assert not app.exception and not app.error and config_of(app).loss == "auto"
+
+
+# Small pictures of the data sets
+
+
+def small_pictures(app: AppTest) -> list:
+    return [each for each in app.get("bidi_component") if each.proto.id.endswith("-playground_data_sets")]
+
+
+def sent(shown) -> str:
+    return shown.proto.json or shown.proto.mixed.json
+
+
+def touch(app: AppTest, name: str) -> AppTest:
+    """As the browser tells of a click on a small picture."""
+    states = app._tree.get_widget_states()
+    (shown,) = small_pictures(app)
+    event = json.dumps([{"event": "go", "value": name}])
+    states.widgets.add(id=_make_trigger_id(shown.proto.id, "events"), json_trigger_value=event)
+    app._run(states)
+    assert not app.exception
+    return app
+
+
+@pytest.mark.parametrize(
+    ("name", "before"), [("spiral", {}), ("plane", {"loss": "cross_entropy"}), ("moons", {"data": OWN_CLASSES})]
+)
+def test_a_click_on_a_small_picture_is_a_choice_in_the_list(name, before):
+    app, listed = open_page(**before), open_page(**before)
+    touch(app, name)
+    listed.selectbox(key="playground_data").set_value(name).run()
+    assert app.selectbox(key="playground_data").value == config_of(app).data == name
+    assert config_of(app) == config_of(listed) and not app.error and not app.warning
+    assert app.query_params == listed.query_params
+    assert touch(app, "gibberish").selectbox(key="playground_data").value == name
+
+
+def test_small_pictures_are_hidden_and_locked_with_the_list():
+    (shown,) = small_pictures(open_page())
+    assert '"go": "xor"' in sent(shown)
+    locked = visitor("playground", lang="en", lock="data").run()
+    (shown,) = small_pictures(locked)
+    assert '"go"' not in sent(shown) and "XOR" in sent(shown)
+    assert config_of(touch(locked, "xor")).data == "circle", "a click that was under way"
+    assert not small_pictures(visitor("playground", lang="en", hide="data").run())
+
+
+@pytest.mark.parametrize(("noise", "classes"), [(0.0, 3), (0.5, 5)])
+def test_small_pictures_show_points_of_the_data_sets(noise, classes):
+    """Each sign at a place of the data set, in the colour of what is to be said there; none is missing or left over."""
+    scene = pictures.data_sets("xor", noise, classes)
+    names = [name for name in DATA if name not in (OWN_CLASSES, OWN_VALUES)]
+    assert len(scene.figures) == len(names)
+    for name, figure in zip(names, scene.figures, strict=True):
+        (box,) = (item for item in figure.items if item.get("go"))
+        assert box["go"] == name
+        count = sum(len(places_in(item)) for item in figure.items if item["t"] == "points")
+        fitted = name in ("plane", "multi_gaussian")
+        points = make_points(name, torch.Generator().manual_seed(0), 600 if fitted else 200, noise, 0.5, classes)
+        within = (points.train_inputs.abs() < EDGE - pictures.INSET).all(1)
+        inputs, targets = points.train_inputs[within], points.train_targets[within]
+        assert count == len(inputs) > 0.75 * len(points.train_inputs)
+        for item in (item for item in figure.items if item["t"] == "points"):
+            share = (places_in(item) - torch.tensor([box["x"], box["y"]])) / box["w"]
+            plane = torch.stack([12 * share[:, 0] - 6, 6 - 12 * share[:, 1]], 1)
+            if fitted:
+                fills = [pictures.shade(round(4 * value) / 4) for value in targets.clamp(-1, 1).tolist()]
+                there = inputs[[fill == item["fill"] for fill in fills]]
+            else:
+                there = inputs[targets == SIGNS.index(item["sign"])]
+                assert item["fill"] == SERIES[SIGNS.index(item["sign"])]
+            assert plane.shape == there.shape and (plane - there).abs().max() < 0.02
+
+
+def places_in(item: dict) -> torch.Tensor:
+    return torch.frombuffer(bytearray(base64.b64decode(item["d"])), dtype=torch.float16).reshape(-1, 2).float()
+
+
+@pytest.mark.parametrize(("language", "word"), [("zh", "异或"), ("en", "XOR")])
+def test_the_chosen_small_picture_is_framed_and_told(language, word, monkeypatch):
+    for spoken in ("en", "zh", language):  # what is kept is kept for each language
+        monkeypatch.setattr("pages.ui.text.language", lambda spoken=spoken: spoken)
+        monkeypatch.setattr(pictures, "language", lambda spoken=spoken: spoken)
+        scene = pictures.data_sets("xor", 0.0, 3)
+    framed = [any(item.get("ink") == pictures.CHOSEN for item in figure.items) for figure in scene.figures]
+    (bold,) = (item["s"] for item in drawn(scene) if item.get("bold"))
+    assert framed == [False, True] + 7 * [False] and bold == word and scene.alt.count(word) == 2
+    assert not any(item.get("ink") == pictures.CHOSEN for item in drawn(pictures.data_sets(OWN_CLASSES, 0.0, 3)))
+    assert pictures.data_sets("xor", 0.0, 3) is scene, "drawn once"
 
 
 # Own points

@@ -5,7 +5,7 @@ import re
 
 import torch
 
-from pages.ui.scene import CODE, FOLDER, Figure, Plane
+from pages.ui.scene import CODE, FOLDER, Figure, Plane, Scene, payload
 from tests.server import Viewer, serve
 
 
@@ -43,6 +43,12 @@ def test_a_path_that_has_a_way_stands_at_its_end():
     assert not still.keys() & {"way", "seconds"}
     assert put["way"] == [[5, 5, 12.0]] and put["seconds"] == 0.0
     assert moving["way"][-1] == [5, 5, 12.0] and moving["seconds"] == 2.0 and moving["dash"] == "2 2"
+
+
+def test_a_scene_can_do_without_being_saved():
+    figures = (Figure(10, 10),)
+    assert payload(Scene(figures, "words"))["scene"]["save"]
+    assert not payload(Scene(figures, "words", saved=False))["scene"]["save"]
 
 
 def test_what_is_held_is_told_by_a_name_and_the_rest_is_not():
