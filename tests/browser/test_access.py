@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pages.ui.palette import MUTED, NEGATIVE, POSITIVE, SERIES
-from tests.browser.waiting import LAST, STEMS, in_both_themes, settled
+from tests.browser.waiting import LAST, STEMS, in_both_themes, settled, wait_until
 
 ROOT = Path(__file__).parents[2]
 AXE = Path(__file__).with_name("axe.min.js").read_text(encoding="utf-8")
@@ -112,7 +112,9 @@ def test_the_keyboard_reaches_a_map_moves_its_cell_and_reaches_play(desk):
                     if now["cell"] and now["cell"] not in cells:
                         break
                     page.wait_for_timeout(50)
-                assert page.evaluate(FOCUS)["map"] == focus["map"], "an arrow key moved the focus away"
+                wait_until(
+                    page, lambda here=focus["map"]: page.evaluate(FOCUS)["map"] == here
+                )  # the key keeps the focus
                 cells.append(now["cell"])
             moved = cells[0] != cells[1] and None not in cells
         played = played or focus["key"].endswith("_play")
