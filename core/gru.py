@@ -202,10 +202,8 @@ class GRUThroughTime(torch.autograd.Function):
         sources[:-1, hidden + 1 :] = x.transpose(1, 2)
         rows = x.new_empty(length, 4, hidden, batch)  # the past that the candidate hears, r, z, h̃
         weight = stacked(weight_ih, weight_hh, bias_ih, bias_hh, held, before).numpy()
-        if before:
-            states_before(sources.numpy(), rows.numpy(), weight, weight_hh[2 * hidden :].detach().numpy() / 2)
-        else:
-            states_after(sources.numpy(), rows.numpy(), weight)
+        of_candidate = weight_hh[2 * hidden :].detach().numpy() / 2 if before else None
+        through_time(sources.numpy(), rows.numpy(), weight, of_candidate)
         rows[:, 1:3].add_(1).mul_(0.5)
         rows[:, 0].mul_(0.5 if before else 2)
         ctx.save_for_backward(x, weight_ih, weight_hh, rows, sources)
@@ -311,29 +309,22 @@ def stacked(
     return weight.flatten(0, 1)
 
 
-def states_after(sources: np.ndarray, rows: np.ndarray, weight: np.ndarray) -> None:
-    """Through time with the reset after the product: completes the states in `sources`, fills `rows` (T, 4, hidden, B)."""
+def through_time(sources: np.ndarray, rows: np.ndarray, weight: np.ndarray, of_candidate: np.ndarray | None) -> None:
+    """Through time: completes the states in `sources`, fills `rows` (T, 4, hidden, B).
+
+    Where the reset comes before the product, that with `of_candidate`, U / 2, is a second one a step.
+    """
     part = np.empty_like(rows[0, 0])
     blend = Blend(part)
     for source, net_input, gates, past, reset, update, candidate, earlier, state in each_step(sources, rows):
         np.dot(weight, source, out=net_input)
         np.tanh(gates, out=gates)
-        np.multiply(reset, past, out=part)
-        candidate += part
-        np.tanh(candidate, out=candidate)
-        blend(earlier, candidate, update, state)
-
-
-def states_before(sources: np.ndarray, rows: np.ndarray, weight: np.ndarray, of_candidate: np.ndarray) -> None:
-    """The same with the reset before the product: with `of_candidate`, U / 2, there is a second one a step."""
-    part = np.empty_like(rows[0, 0])
-    blend = Blend(part)
-    for source, net_input, gates, past, reset, update, candidate, earlier, state in each_step(sources, rows):
-        np.dot(weight, source, out=net_input)
-        np.tanh(gates, out=gates)
-        np.multiply(reset, earlier, out=past)
-        past += earlier
-        np.dot(of_candidate, past, out=part)
+        if of_candidate is None:
+            np.multiply(reset, past, out=part)
+        else:
+            np.multiply(reset, earlier, out=past)
+            past += earlier
+            np.dot(of_candidate, past, out=part)
         candidate += part
         np.tanh(candidate, out=candidate)
         blend(earlier, candidate, update, state)
