@@ -28,7 +28,7 @@ from pages.ui.turns import TICK, TURNS
 
 SENDING = 1.4  # what a frame takes with being sent, by what it takes to draw
 FILM_FRAME = 0.2  # seconds that a replayed step is shown
-COUNT_SHARE, CURVES_SHARE, PICTURES_SHARE = 0.004, 0.01, 0.01  # of this server's time, at most, to redraw them
+COUNT_SHARE, CURVES_SHARE, PICTURES_SHARE = 0.006, 0.01, 0.01  # of this server's time, at most, to redraw them
 LIMIT = 400_000  # steps; more than a minute at full speed, unless a lesson is so quick that it asks for more
 STEP_LIMITS = range(100, 10_000_001)
 LIMITS = tuple(digit * 10**power for power in range(2, 7) for digit in (1, 2, 5))  # of the slider of a lesson's own

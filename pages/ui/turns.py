@@ -45,7 +45,10 @@ class Turns:
         """Seconds between two times that the browser of this viewer, who trains, asks for a training fragment."""
         self.see(viewer)
         now = time.monotonic()
-        return max(TICK, CROWDED_TICK * sum(now - seen < FORGOTTEN for seen in list(self._seen.values())))
+        for other, seen in list(self._seen.items()):
+            if now - seen >= FORGOTTEN:
+                self.miss(other)  # the page was closed before it began to train
+        return max(TICK, CROWDED_TICK * len(self._seen))
 
     def see(self, viewer: int) -> None:
         """This viewer trains."""
