@@ -263,7 +263,6 @@ class Sweeps:
                 backend = self.backend or backend_of(os.environ.get(SETTING, ""))
                 self._pool = backend.name == "loky"
                 with connected(backend):
-                    self._prepare_to_close()
                     self._run(sweep)
             except Exception as error:  # a setting or a cluster that cannot be used
                 sweep.error = f"{type(error).__name__}: {error}"
@@ -287,6 +286,7 @@ class Sweeps:
         broken = 0
         while sweep.alive and not sweep.done and not self._closing:
             try:
+                self._prepare_to_close()
                 for task, result, failure in outcomes(self._calls(sweep)):
                     broken = 0
                     sweep.take(task, result, failure)
@@ -308,7 +308,8 @@ class Sweeps:
 
 def died(error: Exception) -> bool:
     """Whether it says that workers of the pool died or were ended."""
-    return isinstance(error, BrokenProcessPool) or isinstance(error.__context__, ShutdownExecutorError)
+    ended = (BrokenProcessPool, ShutdownExecutorError)
+    return isinstance(error, ended) or isinstance(error.__context__, ended)
 
 
 def name_of(experiment: Experiment) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
@@ -75,8 +76,8 @@ def test_what_is_only_pointed_at_costs_nothing_where_it_is_not_asked_for():
 
 
 def test_the_code_comes_once_a_run_and_not_with_every_frame():
-    with serve() as port:
-        sent = asyncio.run(components_of(port))
+    with serve() as port, ThreadPoolExecutor(1) as thread:  # Playwright leaves an event loop in that of the tests
+        sent = thread.submit(asyncio.run, components_of(port)).result()
     assert sum(name == "scene_code" for name, _ in sent) == 1
     frames = [size for name, size in sent if name == "scene"]
     assert len(frames) >= 3 and max(frames) < len(CODE) / 20
