@@ -21,6 +21,7 @@ DELIMITERS = ",;\t|，"  # and spaces, where there is none of these
 FULL_WIDTH = "，"  # of a Chinese keyboard; often of the header alone
 WIDE_SIGNS = str.maketrans("，．％", ",.%")  # in a cell, of the same keyboard
 SIGNED = re.compile("[,，．%％]")  # what may be a number and is none for Python
+DECIMAL = re.compile(r"[+-]?\d*,\d+\s*[%％]?")  # 1,5 and 12,5%
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")  # 1,000 and 12,345,678.9
 UNGROUPED = re.compile(r"[1-9]\d\d")  # what stands beside such numbers and has no comma yet
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?", "缺失", "无", "空"}
@@ -208,7 +209,7 @@ def cut_up(lines: list[str], repairs: list[Repair], fewest: int = 3) -> Cells:
     Raises:
         TableError: "no_text", "many_columns", "one_column", "few_columns", "no_rows".
     """
-    delimiter = max(DELIMITERS, key=lambda each: (min(line.count(each) for line in lines[:20]), lines[0].count(each)))
+    delimiter = delimiter_of(lines)
     if delimiter == FULL_WIDTH and FULL_WIDTH in lines[0]:
         repairs.append(Repair("delimiter", delimiter))
         lines, delimiter = [line.replace(FULL_WIDTH, ",") for line in lines], ","
@@ -245,6 +246,19 @@ def cut_up(lines: list[str], repairs: list[Repair], fewest: int = 3) -> Cells:
     if not columns[0]:
         raise TableError("no_rows", 0)
     return Cells(names, columns)
+
+
+def delimiter_of(lines: list[str]) -> str:
+    """What stands oftenest in every line; but no comma that only parts digits of what something else parts: 1,5;2,5."""
+    some = lines[:20]
+    fewest = {each: min(line.count(each) for line in some) for each in DELIMITERS}
+    found = max(DELIMITERS, key=lambda each: (fewest[each], lines[0].count(each)))
+    for other in ";\t|" if found == "," else "":
+        cells = [cell.strip(' "') for line in some for cell in line.split(other) if "," in cell]
+        decimal = sum(bool(DECIMAL.fullmatch(cell) or GROUPED.fullmatch(cell)) for cell in cells)
+        if fewest[other] and decimal >= len(cells) / 2:
+            return other
+    return found
 
 
 def distinct(names: list[str]) -> list[str]:

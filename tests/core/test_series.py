@@ -66,6 +66,13 @@ def test_decimal_commas(header):
     assert series.values == tuple(VALUES) and repairs(series)["decimal_comma"] == sum("," in word for word in written)
 
 
+def test_decimal_commas_without_a_header():
+    data = "\n".join(f"{step},5;{step % 7},25" for step in range(30)).encode()
+    series = read_series(data)
+    assert series.values == tuple(step % 7 + 0.25 for step in range(30))
+    assert repairs(series) == {"delimiter": ";", "decimal_comma": 60, "no_header": 2}
+
+
 def test_thousands_and_percentages():
     """A single column: quotation marks, or a number without a comma, tell that commas part thousands."""
     quoted = read_series("\n".join(["v", *(f'"{step},5"' for step in range(30))]).encode())

@@ -93,6 +93,28 @@ def test_decimal_commas():
     assert table.classes == ("blau", "rot, hell") and table.scales[0].middle == 2.25
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@pytest.mark.parametrize("last", ["3,5", "7", "x"])
+def test_decimal_commas_without_a_header_part_no_columns(delimiter, last):
+    """Where there are as many commas as what parts the columns, or more."""
+    rows = [["1,5", "2,25", last], ["2,5", "-3,5", last + "1"], ["4,5", '"1,0"', last]]
+    table = read_points("\n".join(map(delimiter.join, rows)).encode())
+    found = repairs(table)
+    assert found["delimiter"] == delimiter and found["no_header"] == 3
+    assert raw(table, 0) == pytest.approx([1.5, 2.5, 4.5], abs=1e-3)
+    assert raw(table, 1) == pytest.approx([2.25, -3.5, 1], abs=1e-3)
+
+
+def test_a_header_with_commas_in_its_names_keeps_its_semicolons():
+    table = read_points(b"size, cm;weight, kg;kind\n1,5;2,5;x\n2,5;3,5;y\n")
+    assert table.columns == ("size, cm", "weight, kg", "kind")
+
+
+def test_semicolons_within_the_words_of_a_file_with_commas_part_nothing():
+    table = read_points(b"1,2,red; blue\n2,1,red; green\n3,5,red; blue\n")
+    assert table.classes == ("red; blue", "red; green")
+
+
 def raw(table, axis: int) -> list[float]:
     """The values of x₁, x₂ or the target as the file has them."""
     middle, factor = table.scales[axis]
