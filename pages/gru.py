@@ -66,7 +66,8 @@ with picture:
     with left:
         controls.slider("at", t("看第几步", "Step to look at"))
     with middle:
-        controls.slider("unit", t("看第几个单元", "Unit to look at"))
+        if config.hidden > 1:
+            controls.slider("unit", t("看第几个单元", "Unit to look at"))
     with right:
         gated.walk(controls, steps)
 

@@ -2,13 +2,17 @@
 
 import re
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
+from core.config import Span
 from core.training import replay
+from pages.ui.address import encode
+from pages.ui.controls import key_of
 from pages.ui.lessons import GROUPS, LESSONS, find
 from pages.ui.text import LANGUAGES
 from tests.lessons import a_slider, visitor
@@ -204,6 +208,17 @@ def test_no_link_breaks_a_page_whatever_it_sets_locks_or_hides(stem, all_open):
         app = open_page(stem, "en", **dict.fromkeys(keys, value), **asked)
         assert not app.exception, (value, *asked)
         assert app.title[0].value == find(stem).en
+
+
+@pytest.mark.parametrize("end", [0, -1])
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_page_can_be_drawn_with_every_number_at_the_end_of_its_limits(stem, end, all_open):
+    config = type(next(iter(import_module(f"core.{stem}").PRESETS.values())))
+    ends = {name: limits[:2][end] if isinstance(limits, Span) else limits[end] for name, limits in config.LIMITS.items() if isinstance(limits, (range, Span))}  # fmt: skip
+    app = open_page(stem, "en", **{key_of(stem, name): encode(value) for name, value in ends.items()})
+    assert not app.exception and app.title[0].value == find(stem).en
+    app.button(key=f"{stem}_step").click().run()
+    assert not app.exception
 
 
 @pytest.mark.parametrize("stem", STEMS)
