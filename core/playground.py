@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from numpy import ndarray
 from torch import Tensor
 
-from core.config import Config, Limits, SettingError, Span, check
+from core.config import Config, Limits, SettingError, Span, check, describe
 from core.data.points import EDGE, MULTI_CLASS, REGRESSION, Points, dealt, make_points
 from core.neuron import LEAK, activate, derivative
 from core.optimizers import OPTIMIZERS, Optimizer
@@ -92,7 +92,7 @@ class PlaygroundConfig(Config):
         if len(set(self.inputs)) < len(self.inputs):
             raise SettingError("inputs", self.inputs, INPUTS)
         if not isinstance(self.layers, tuple) or len(self.layers) not in DEPTHS:
-            raise SettingError("layers", self.layers, ("()", "1–6 numbers of neurons"))
+            raise SettingError("layers", self.layers, (f"0–{DEPTHS[-1]} × {describe(WIDTHS)}",))
         if self.layers:
             check("layers", self.layers, WIDTHS)
         if len(self.activations) not in DEPTHS:
@@ -115,7 +115,7 @@ def check_own_points(config: PlaygroundConfig) -> None:
     used = config.data in (OWN_CLASSES, OWN_VALUES)
     if not isinstance(numbers, tuple) or len(numbers) % 3 or not 2 * used <= len(numbers) // 3 <= OWN_POINTS:
         found = len(numbers) / 3 if isinstance(numbers, tuple) else numbers
-        raise SettingError("points", found, (f"2–{OWN_POINTS:,} times x₁, x₂ and class or value",))
+        raise SettingError("points", found, (f"2–{OWN_POINTS:,} × (x₁, x₂, y)",))
     if numbers:
         check("points", numbers[0::3] + numbers[1::3], Span(-EDGE, EDGE, 0.1))
     if used:

@@ -33,7 +33,8 @@ PENALTIES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 def explain(error: ValueError) -> str:
-    return t(f"这些设置不能用：{error}。", f"These settings cannot be used: {error}.")
+    """No two settings are left that exclude each other; a value out of its limits is the only cause."""
+    return t("这些设置不能用。", "These settings cannot be used.")
 
 
 def clicked(what: str | tuple[str, int, int]) -> None:

@@ -54,6 +54,7 @@ VALUE_BINS = 9  # shades of points that have a value
 SMALL = (36.0, 35.0)  # a data set as a small picture, shown 1.6 times as large …
 TILE, TILE_LEFT, TILE_TOP = 23.4, 1.0, 1.0  # … its square, and where that begins
 SAMPLE, DENSE = 100, 300  # its points, and those of values, which leave no gaps
+DIMMED = 0.65  # how much of it is covered where it cannot be chosen
 INSET = 0.5  # of the plane: so near the edge a point would reach over it
 
 VANISHED, FLAT, MANY_DEAD, TOO_FAR, LEARNED_BY_HEART = 1e-2, 0.05, 0.25, 0.03, 5.0  # from where it is a diagnosis
@@ -175,7 +176,7 @@ def data_sets(chosen: str, noise: float, classes: int, locked: bool = False) -> 
 
     Args:
         chosen: the one that is framed, if it is one of these.
-        locked: nothing can be clicked.
+        locked: nothing can be clicked, and all but the chosen one are pale.
     """
     return _data_sets(chosen, noise, classes, locked, language())
 
@@ -205,7 +206,9 @@ def data_set(name: str, word: str, chosen: bool, noise: float, classes: int, loc
     if chosen:
         figure.rect(TILE_LEFT, TILE_TOP, TILE, TILE, ink=CHOSEN, stroke=1.9, round=2)
     figure.text(word, TILE_LEFT - 0.5, 33.3, size=7.5, ink="text" if chosen else "muted", bold=chosen)
-    if not locked:
+    if locked and not chosen:
+        figure.rect(TILE_LEFT - 0.5, TILE_TOP - 0.5, TILE + 1, TILE + 1, ink="none", fill="background", opacity=DIMMED)
+    elif not locked:
         label = t(f"数据：{word}", f"Data: {word}") + (t("（选中）", " (chosen)") if chosen else "")
         figure.rect(TILE_LEFT, TILE_TOP, TILE, TILE, ink="none", fill="panel", opacity=0.0, round=2, go=name, label=label)  # fmt: skip
     return figure

@@ -310,7 +310,8 @@ function drawFigure(view, component) {
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, width, height);
   svg.setAttribute("viewBox", `0 0 ${figure.w} ${figure.h}`);
-  const focused = component.parentElement.getRootNode().activeElement?.getAttribute?.("data-map");
+  const active = component.parentElement.getRootNode().activeElement;
+  const focused = ["data-map", "data-go"].map((name) => active?.getAttribute?.(name)).find(Boolean);
   svg.replaceChildren();
   view.maps = {};
   [view.before, view.walks] = [view.walks, new Map()];
@@ -355,7 +356,7 @@ function drawFigure(view, component) {
       }
       node.peek = item.peek;
       if (item.go) {
-        Object.entries({ class: "go", tabindex: 0, role: "link", "aria-label": item.label }).forEach(([k, v]) => node.setAttribute(k, v));
+        Object.entries({ class: "go", tabindex: 0, role: "link", "aria-label": item.label, "data-go": item.go }).forEach(([k, v]) => node.setAttribute(k, v));
         node.onclick = () => component.setTriggerValue("go", item.go);
         node.onkeydown = (event) => { if (event.key === "Enter") component.setTriggerValue("go", item.go); };
       }
@@ -387,8 +388,8 @@ function drawFigure(view, component) {
     const node = add(svg, "rect", { x: map.x, y: map.y, width: map.w, height: map.h, class: live ? "touch" : "hoverable",
       "data-map": map.n, tabindex: live ? 0 : undefined, role: live ? "button" : undefined, "aria-label": live ? map.label ?? map.title ?? map.n : undefined });
     touch(view, map, node, component);
-    if (focused === map.n) node.focus();
   }
+  if (focused) svg.querySelector(`[data-map="${focused}"], [data-go="${focused}"]`)?.focus({ preventScroll: true });
   if (data.pinned) { // the page keeps what is pinned: there and nowhere else
     const [map, row, column] = data.pinned;
     view.pinned = map in view.maps ? { map, row, column } : null;

@@ -100,6 +100,20 @@ def test_a_small_picture_chooses_the_data_while_it_trains(port, visit):
     assert not page.problems
 
 
+def test_a_small_picture_that_was_chosen_by_the_keyboard_keeps_the_focus(port, visit):
+    page = settled(visit(port, "/playground?lang=en"))
+    small = page.locator(".st-key-playground_data_sets")
+    small.locator("[aria-label='Data: XOR']").focus()
+    page.keyboard.press("Enter")
+    small.locator("[aria-label='Data: XOR (chosen)']").wait_for()
+    settled(page)
+    assert small.locator("rect:focus").get_attribute("aria-label") == "Data: XOR (chosen)"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    small.locator("[aria-label='Data: Gaussians (chosen)']").wait_for()
+    assert not page.problems
+
+
 def test_what_the_mouse_points_at_is_shown_large_and_told_without_a_rerun(port, visit):
     page = visit(port, "/playground?lang=en")
     network, answer = (page.locator(".st-key-playground_picture0 .figure svg").nth(i) for i in (0, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -166,12 +167,26 @@ def test_a_click_on_a_small_picture_is_a_choice_in_the_list(name, before):
     assert touch(app, "gibberish").selectbox(key="playground_data").value == name
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "possible"),
+    [("layers", "~".join("1" * 7), "0–6 × 1–8"), ("points", "1~2", "2–2,000 × (x₁, x₂, y)")],
+)
+def test_what_a_link_may_say_is_told_in_no_language(name, value, possible):
+    for language in ("zh", "en"):
+        app = visitor("playground", lang=language, **{f"playground_{name}": value}).run()
+        assert possible in app.warning[0].value
+        assert (
+            re.findall("[A-Za-z]{3,}", app.warning[0].value.replace(f"playground_{name}", "")) == [] or language == "en"
+        )
+
+
 def test_small_pictures_are_hidden_and_locked_with_the_list():
     (shown,) = small_pictures(open_page())
     assert '"go": "xor"' in sent(shown)
     locked = visitor("playground", lang="en", lock="data").run()
     (shown,) = small_pictures(locked)
     assert '"go"' not in sent(shown) and "XOR" in sent(shown)
+    assert sent(shown).count(f'"opacity": {pictures.DIMMED}') == 8, "all but the chosen one are pale"
     assert config_of(touch(locked, "xor")).data == "circle", "a click that was under way"
     assert not small_pictures(visitor("playground", lang="en", hide="data").run())
 
