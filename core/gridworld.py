@@ -57,7 +57,7 @@ SPELLINGS = {".": FREE, "F": FREE, "#": WALL, " ": FREE}  # other spellings, gym
 DEFAULT_REWARDS = {GOAL: 1.0, HOLE: 0.0, CLIFF: -100.0}  # on arriving there; on all others the reward of a step
 CELL = re.compile(r"([_SGHCWABDEabde.F# ])(-?\d+(?:\.\d+)?)?")
 REWARDS = Span(-1000.0, 1000.0)
-MAP_HINT = ("rows of _ S G H C W, A→a, 2–12 × 2–12",)  # what a map may be, for a note
+MAP_HINT = ("_ S G H C W A→a, 2–12 × 2–12",)  # what a map may be, for a note, in no language
 
 MAPS = {
     "maze": "S_____W_____~_WWWW_W_WWW_~_W__W___W___~_W_WW_WWW_WW~___W____W___~WW_WWWW_WWW_~___W____W_G_~_WWW_WW_W_WW~_____W______",

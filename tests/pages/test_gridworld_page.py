@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from functools import cache, partial
 
@@ -79,6 +80,11 @@ def test_a_bad_map_leaves_a_note_and_the_default(text):
     app = open_page(noted=True, map=text)
     assert "gridworld_map" in app.warning[0].value
     assert config_of(app) == GridworldConfig()
+
+
+def test_the_note_on_a_bad_map_is_in_one_language():
+    app = open_page("zh", noted=True, map="SG")
+    assert not re.search("[a-z]{2}", app.warning[0].value.replace("gridworld_map", ""))
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
