@@ -32,6 +32,8 @@ from pages.ui.text import t, term
 VIEWS = ("values", "actions", "policy", "visits")
 TOOLS = ("look", *KINDS, "teleport")
 LARGEST = SIDES[-1]
+WORLD = ("map", "slip", "step_reward", "bump", "cap")
+WORLDS = 100  # that Undo can go back through
 
 
 def explain(error: ValueError) -> str:
@@ -85,6 +87,22 @@ def resize() -> None:
     paint(resized(controls.value("map"), st.session_state["gridworld_rows"], st.session_state["gridworld_columns"]))
 
 
+def remember() -> bool:
+    """Keep the world at hand, for Undo; whether there was another before it, such as one's own before a preset."""
+    worlds = st.session_state.setdefault("gridworld_worlds", [])
+    world = {field: controls.value(field) for field in WORLD}
+    if not worlds or worlds[-1] != world:
+        worlds.append(world)
+    del worlds[:-WORLDS]
+    return len(worlds) > 1
+
+
+def undo() -> None:
+    worlds = st.session_state["gridworld_worlds"]
+    worlds.pop()
+    controls.put(**worlds[-1])
+
+
 def look_back(by: int) -> None:
     st.session_state["gridworld_back"] = max(0, st.session_state.get("gridworld_back", 0) + by)
 
@@ -112,6 +130,7 @@ cell = controls.view("cell", 0, range(LARGEST * LARGEST))
 controls.view("view", "values", VIEWS)
 controls.view("way", True)
 controls.view("together", False)
+can_undo = remember()
 formula = st.container()
 lesson.presets(
     controls,
@@ -184,6 +203,7 @@ with side:
                 st.caption(t("再点它通向哪里。", "Now click where it leads.") if begun else t("先点从哪里走，再点到哪里。", "Click where it begins, then where it leads."))  # fmt: skip
             if tool not in (None, "look", "teleport"):
                 st.button(t("画在框住的格子上", "Paint the framed cell"), key="gridworld_paint_here", icon=":material/format_paint:", on_click=paint_here, disabled=locked, width="stretch")  # fmt: skip
+            st.button(t("撤销", "Undo"), key="gridworld_undo", icon=":material/undo:", on_click=undo, disabled=locked or not can_undo, width="stretch", help=t("回到上一个世界：它的网格和规则，也包括选预设之前画的。", "Back to the world before, its grid and its rules: also to your own after a preset."))  # fmt: skip
             layout = read_map(controls.value("map"))
             st.session_state["gridworld_rows"], st.session_state["gridworld_columns"] = layout.rows, layout.columns
             first, second = st.columns(2)

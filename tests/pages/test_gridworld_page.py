@@ -64,6 +64,22 @@ def test_the_framed_cell_can_be_painted_without_a_mouse():
     assert config_of(app).map == "___~_SG", "there is one start"
 
 
+def test_a_world_of_ones_own_comes_back_after_a_preset():
+    app = open_page(map="S__~__G", slip="0.5", cell="4")
+    assert app.button(key="gridworld_undo").disabled
+    app.pills(key="gridworld_tool").set_value("wall").run()
+    app.button(key="gridworld_paint_here").click().run()
+    app.pills(key="gridworld_preset").set_value("cliff").run()
+    app.pills(key="gridworld_preset").set_value("safe").run()  # another method in the same world
+    assert config_of(app) == PRESETS["safe"]
+    app.button(key="gridworld_undo").click().run()
+    assert not app.exception
+    assert (config_of(app).map, config_of(app).slip, config_of(app).step_reward) == ("S__~_WG", 0.5, 0.0)
+    assert app.slider(key="gridworld_slip").value == 0.5 and config_of(app).method == "sarsa"
+    app.button(key="gridworld_undo").click().run()
+    assert config_of(app).map == "S__~__G" and app.button(key="gridworld_undo").disabled
+
+
 def test_a_teacher_may_lock_the_map():
     app = open_page(map="S__~__G")
     app.query_params["lock"] = "map"
