@@ -22,7 +22,7 @@ from core.architectures import (
 )
 from core.config import Config, Limits, Span
 from core.data.digits import CANVAS, CLASSES, SIDE, VARIANTS, load, stratified_split
-from core.initialisation import draw_he, empty
+from core.initialisation import Conv2d, Linear, draw_he
 from core.optimizers import OPTIMIZERS, Optimizer
 from core.pooling import POOLINGS
 from core.training import ACCURACY, LOSS, Metric, Scores, classified
@@ -112,7 +112,7 @@ class CNNConfig(Config):
 
     def network(self) -> CNN:
         """The network without weights; with the channels last in memory, which makes pooling several times as fast."""
-        return empty(CNN, self).to(memory_format=torch.channels_last)  # type: ignore[call-overload, return-value]
+        return CNN(self).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def image_side(data: str) -> int:
@@ -171,12 +171,12 @@ class CNN(nn.Module):
         self.convolutions: nn.ModuleList = nn.ModuleList()
         for layer in chain(config):
             if layer.kind == "convolution":
-                self.convolutions.append(nn.Conv2d(channels, layer.channels, layer.kernel, layer.stride, layer.padding))
+                self.convolutions.append(Conv2d(channels, layer.channels, layer.kernel, layer.stride, layer.padding))
                 channels = layer.channels
         self.poolings = [of_block(config, "pooling", block) for block in range(1, config.blocks + 1)]
         features = next(row.channels for row in layers(config) if row.kind == "flatten")
-        self.hidden: nn.Linear | None = nn.Linear(features, config.hidden) if config.hidden else None
-        self.output: nn.Linear = nn.Linear(config.hidden or features, CLASSES)
+        self.hidden = Linear(features, config.hidden) if config.hidden else None
+        self.output = Linear(config.hidden or features, CLASSES)
 
     def forward(self, images: Tensor) -> Trace:
         """Scores and every stage on the way for images (B, 1, H, W) with values in 0…1."""
@@ -272,7 +272,7 @@ class FullyConnectedConfig(Config):
 
     def network(self) -> FullyConnected:
         """The network without weights."""
-        return empty(FullyConnected, self)  # type: ignore[return-value]
+        return FullyConnected(self)
 
 
 class FullyConnected(nn.Module):
@@ -280,8 +280,8 @@ class FullyConnected(nn.Module):
 
     def __init__(self, config: FullyConnectedConfig):
         super().__init__()
-        self.hidden: nn.Linear = nn.Linear(image_side(config.data) ** 2, config.width)
-        self.output: nn.Linear = nn.Linear(config.width, CLASSES)
+        self.hidden = Linear(image_side(config.data) ** 2, config.width)
+        self.output = Linear(config.width, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores (B, 10) of images (B, 1, H, W)."""

@@ -1,7 +1,8 @@
 """Initial weights drawn from a run's own generator.
 
 torch's layers draw theirs from the process-wide generator, which all viewers of one server share: two runs at once
-would change each other's curves. So a layer is built without weights (`empty`) and filled here.
+would change each other's curves. So a layer is built without weights (`Linear`, `Conv2d`, any other by `empty`) and
+filled here.
 """
 
 from __future__ import annotations
@@ -13,8 +14,22 @@ import torch
 from torch import nn
 
 
+class Linear(nn.Linear):
+    """torch's layer with its weights allocated but not drawn; `draw` must follow."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
+class Conv2d(nn.Conv2d):
+    """torch's layer with its weights allocated but not drawn; `draw` must follow."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
 def empty(layer: Callable[..., nn.Module], *arguments, **options) -> nn.Module:
-    """Build a layer with its weights allocated but not drawn; `draw` must follow."""
+    """Build a layer of torch's with its weights allocated but not drawn, several times as slowly as the two above."""
     with torch.device("meta"):
         module = layer(*arguments, **options)
     return module.to_empty(device="cpu")

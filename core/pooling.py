@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from core.config import Config, Limits
 from core.convolution import output_size
 from core.data.digits import CANVAS, CLASSES, SIDE, Digits, load, place_at_random, shift
-from core.initialisation import draw_he, empty
+from core.initialisation import Conv2d, Linear, draw_he
 from core.optimizers import OPTIMIZERS, Optimizer
 from core.training import ACCURACY, LOSS, Metric, Scores, classified
 
@@ -201,13 +201,13 @@ class PoolingNetwork(nn.Module):
     def __init__(self, config: PoolingConfig):
         super().__init__()
         self.config = config
-        self.convolution1 = nn.Conv2d(1, config.channels, 3, padding=1)
-        self.convolution2 = nn.Conv2d(config.channels, config.channels, 3, padding=1)
+        self.convolution1 = Conv2d(1, config.channels, 3, padding=1)
+        self.convolution2 = Conv2d(config.channels, config.channels, 3, padding=1)
         if config.pooling == "none":
-            self.strided1 = nn.Conv2d(config.channels, config.channels, config.kernel, config.stride)
-            self.strided2 = nn.Conv2d(config.channels, config.channels, config.kernel, config.stride)
-        self.connected = nn.Linear(config.channels * pooled_sides(config)[1] ** 2, config.hidden)
-        self.output = nn.Linear(config.hidden, CLASSES)
+            self.strided1 = Conv2d(config.channels, config.channels, config.kernel, config.stride)
+            self.strided2 = Conv2d(config.channels, config.channels, config.kernel, config.stride)
+        self.connected = Linear(config.channels * pooled_sides(config)[1] ** 2, config.hidden)
+        self.output = Linear(config.hidden, CLASSES)
 
     def forward(self, images: Tensor) -> Trace:
         """Scores and every stage on the way for images (B, 1, 16, 16)."""
@@ -232,7 +232,7 @@ class PoolingLearner:
 
     def __init__(self, config: PoolingConfig, generator: torch.Generator):
         self.config, self.generator = config, generator
-        self.network = draw_he(empty(PoolingNetwork, config), generator)
+        self.network = draw_he(PoolingNetwork(config), generator)
         self.parameters: list[Tensor] = list(self.network.parameters())
         self.optimizer = Optimizer(config.optimizer, self.parameters)
 
@@ -302,7 +302,7 @@ def race(config: PoolingConfig) -> dict[str, PoolingConfig]:
 
 def network_of(config: PoolingConfig, state: dict[str, Tensor]) -> PoolingNetwork:
     """The network with the weights of a snapshot."""
-    network = empty(PoolingNetwork, config)
+    network = PoolingNetwork(config)
     network.load_state_dict(state)
     return network  # type: ignore[return-value]
 

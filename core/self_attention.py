@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.config import Config, Limits, SettingError
-from core.initialisation import draw, empty
+from core.initialisation import Linear, draw
 from core.optimizers import OPTIMIZERS, Optimizer
 from core.rnn import RNN
 from core.training import ACCURACY, LOSS, Metric, Scores
@@ -72,7 +72,7 @@ class MultiHeadAttention(nn.Module):
         self.width, self.heads = width, heads
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))  # W_Q, W_K and W_V of all heads, stacked
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
-        self.out_proj: nn.Linear = empty(nn.Linear, width, width)  # type: ignore[assignment]
+        self.out_proj = Linear(width, width)
         nn.init.xavier_uniform_(self.in_proj_weight, generator=generator)
         bound = 1 / math.sqrt(width)
         nn.init.uniform_(self.out_proj.weight, -bound, bound, generator=generator)
@@ -337,8 +337,8 @@ class Block(nn.Module):
         self.second_norm: nn.LayerNorm | None = None
         if config.feed_forward:
             self.second_norm = nn.LayerNorm(config.width)
-            self.widen: nn.Module = draw(empty(nn.Linear, config.width, 2 * config.width), generator)
-            self.narrow: nn.Module = draw(empty(nn.Linear, 2 * config.width, config.width), generator)
+            self.widen: nn.Module = draw(Linear(config.width, 2 * config.width), generator)
+            self.narrow: nn.Module = draw(Linear(2 * config.width, config.width), generator)
 
     def forward(self, x: Tensor, causal: bool, silent: Sequence[int] = ()) -> LayerTrace:
         """(B, T, D) → every stage; the heads in `silent` are switched off."""
@@ -361,7 +361,7 @@ class Transformer(nn.Module):
             self.position = nn.Parameter(torch.randn(config.length, config.width, generator=generator))
         self.blocks = nn.ModuleList(Block(config, generator) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
-        self.readout: nn.Module = draw(empty(nn.Linear, config.width, class_count(config)), generator)
+        self.readout: nn.Module = draw(Linear(config.width, class_count(config)), generator)
 
     def forward(self, tokens: Tensor, silent: Sequence[tuple[int, int]] = ()) -> TransformerTrace:
         """Symbols (B, T) → every stage, and the scores of every class at every position.

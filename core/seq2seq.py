@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from core.attention import attend, one_of, score_parameters
 from core.config import Config, Limits
-from core.initialisation import draw, empty
+from core.initialisation import Linear, draw, empty
 from core.optimizers import Optimizer
 from core.sequence_learner import clip_norm
 from core.training import ACCURACY, LOSS, Metric, Scores
@@ -166,14 +166,14 @@ class Seq2Seq(nn.Module):
         self.encoder = drawn_gru(EMBEDDING, hidden, generator)
         self.decoder = drawn_gru(EMBEDDING, hidden, generator)
         attending = config.attention != "none"
-        self.readout = draw(empty(nn.Linear, 2 * hidden if attending else hidden, len(VOCABULARY)), generator)
+        self.readout = draw(Linear(2 * hidden if attending else hidden, len(VOCABULARY)), generator)
         self.scoring = nn.ParameterDict()
         if attending:
             drawn = score_parameters(config.scoring, hidden, generator, hidden=hidden)
             self.scoring.update({name: nn.Parameter(value) for name, value in drawn.items()})
         if attending and config.memory == "key_value":
-            self.to_key = draw(empty(nn.Linear, hidden, hidden, bias=False), generator)
-            self.to_value = draw(empty(nn.Linear, hidden, hidden, bias=False), generator)
+            self.to_key = draw(Linear(hidden, hidden, bias=False), generator)
+            self.to_value = draw(Linear(hidden, hidden, bias=False), generator)
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """All states (T, B, hidden) over a source (T, B), and the last one as the decoder takes it (1, B, hidden).

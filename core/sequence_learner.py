@@ -28,7 +28,7 @@ from core.data.sequences import (
     task_of,
     training_windows,
 )
-from core.initialisation import draw, empty
+from core.initialisation import Linear, draw
 from core.optimizers import OPTIMIZERS, Optimizer
 from core.training import ACCURACY, LOSS, Metric, Scores
 
@@ -94,7 +94,7 @@ class Readout(nn.Module):
     def __init__(self, cell: nn.Module, hidden: int, output_size: int, every_step: bool, generator: torch.Generator):
         super().__init__()
         self.cell = cell
-        self.readout = draw(empty(nn.Linear, hidden, output_size), generator)
+        self.readout = draw(Linear(hidden, output_size), generator)
         self.every_step = every_step
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -70,12 +70,12 @@ UPLOADER_IN_CHINESE = """
 
 def run() -> None:
     """The whole app, once per rerun: called by the entrypoint and nowhere else."""
-    page = begin()
-    st.session_state[FRAMED] = True
     with turns.TURNS.drawing():
+        page = begin()
+        st.session_state[FRAMED] = True
         page.run()
-    controls.publish()
-    freeze()
+        controls.publish()
+        freeze()
 
 
 def begin() -> st.Page:

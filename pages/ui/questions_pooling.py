@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from core.config import Span
 from core.data.digits import load
-from core.initialisation import empty
 from core.pooling import (
     CANVAS,
     POOLINGS,
@@ -148,7 +147,7 @@ def arrived(kind: str) -> int:
 
 
 def parameters(config: PoolingConfig) -> int:
-    return sum(weights.numel() for weights in empty(PoolingNetwork, config).parameters())
+    return sum(weights.numel() for weights in PoolingNetwork(config).parameters())
 
 
 def read(run: Run, places: tuple[int, ...] | range) -> dict[int, float]:

@@ -18,6 +18,7 @@ TICK = 0.3  # seconds until a training fragment starts by itself, and starts aga
 CROWDED_TICK = 0.05  # … or so many for each viewer who trains: the browsers' asking costs, and turns come later anyway
 FORGOTTEN = 10.0  # seconds after which who was not seen to train is not counted
 PATIENCE = 0.15  # seconds between two looks at whether the viewer has clicked something
+QUEUEING = 1.0  # seconds that a page waits for those drawn before it, at most
 YIELDING = 0.5  # seconds that a slice lets others draw first, at most: drawing must not starve training
 
 
@@ -28,8 +29,7 @@ class Turns:
         self._seen: dict[int, float] = {}  # who trains, by a number of their own → when last seen to
         self._guard = threading.Lock()
         self._queue: deque[threading.Event] = deque()  # its head trains, or is about to
-        self._drawing = 0
-        self._pen = threading.Lock()
+        self._drawers: deque[threading.Event] = deque()  # pages; the head is drawn
 
     @property
     def waiting(self) -> int:
@@ -60,16 +60,20 @@ class Turns:
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """While this lasts, no new slice starts. Pages are drawn one after the other: all at once they would only be
-        in one another's way."""
+        """While this lasts, no new slice starts. Pages are drawn one after the other, first come, first served: all at
+        once they would only be in one another's way. Nobody waits for long for a page that takes its time."""
+        turn = threading.Event()
         with self._guard:
-            self._drawing += 1
+            self._drawers.append(turn)
+            self._drawers[0].set()
         try:
-            with self._pen:
-                yield
+            turn.wait(QUEUEING)
+            yield
         finally:
             with self._guard:
-                self._drawing -= 1
+                self._drawers.remove(turn)
+                if self._drawers:
+                    self._drawers[0].set()
                 self._wake()
 
     @contextmanager
@@ -94,7 +98,7 @@ class Turns:
                 self._wake()
 
     def _wake(self) -> None:
-        if self._queue and not self._drawing:
+        if self._queue and not self._drawers:
             self._queue[0].set()
 
 
