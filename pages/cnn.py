@@ -90,9 +90,7 @@ with side:
         controls.slider("stride", t("步长", "Stride"))
     controls.slider("padding", t("填充（−1：⌊k/2⌋）", "Padding (−1: ⌊k/2⌋)"), help=t("四周补几圈 0。−1 按核大小取 ⌊k/2⌋：步长 1 时奇数核不改变大小。", "Rings of zeros. −1 takes ⌊k/2⌋ for every kernel size k: at stride 1 an odd kernel keeps the map's size."))  # fmt: skip
     controls.choice("pooling", t("池化 2×2", "Pooling 2×2"), poolings)
-    message = st.container()
     controls.toggle("rival", t("与全连接网络比赛", "Race a fully connected network"), help=t("参数一样多。在“移动”的数字上差别最大。", "With equally many parameters. Shifted digits show the difference best."))  # fmt: skip
-    rivals = st.container()
 
 blocks_place, head_place = st.columns(2, gap="medium")
 own = any(
@@ -111,9 +109,8 @@ with head_place, st.expander(t("全连接层与优化", "Head and optimizer"), k
         controls.choice("optimizer", t("优化器", "Optimizer"), {name: term(name) for name in OPTIMIZERS})
 panel = st.container()
 
-with message:
+with side:
     config = lesson.config(controls, explain)
-with rivals:
     if controls.value("rival"):
         st.caption(t(f"{parameter_count(config):,} 对 {parameter_count(rival(config)):,} 个参数。", f"{parameter_count(config):,} against {parameter_count(rival(config)):,} parameters."))  # fmt: skip
         if controls.value("data") != "shifted":
@@ -123,14 +120,14 @@ with formula:
     st.latex(pictures.chain_formula(config))
 
 live = Live(controls, race(config) if controls.value("rival") else {"cnn": config})
+parts = pictures.groups(config)
+controls.offer("group", parts)
+digit, group = controls.value("digit"), controls.value("group")
 with picture:
-    shown = st.container()
-    digit = controls.slider("digit", t("看哪个测试数字", "Which held-out digit"))
-    parts = pictures.groups(config)
-    controls.offer("group", parts)
-    group = controls.choice("group", t("看哪些通道", "Which channels"), parts) if len(parts) > 1 else 1
-    with shown:
-        live.picture(partial(pictures.flow, digit=digit, group=group))
+    live.picture(partial(pictures.flow, digit=digit, group=group))
+    controls.slider("digit", t("看哪个测试数字", "Which held-out digit"))
+    if len(parts) > 1:
+        controls.choice("group", t("看哪些通道", "Which channels"), parts)
 
 lesson.heading("画一个数字", "Draw a digit")
 pad, answer = st.columns([1, 2], gap="medium")

@@ -52,5 +52,4 @@ def show(stem: str, live: Live, challenge: Challenge) -> None:
         measured = t("暂停后测量。", "Measured when you pause.")
     elif before and not reached:
         measured = t(f"现在：{measured}", f"Now: {measured}")
-    st.markdown(f"{state}\n\n**{challenge.text}**")
-    st.caption(measured)
+    st.markdown(f"{state}\n\n**{challenge.text}**" + (f"\n\n:small[{measured}]" if measured else ""))

@@ -411,32 +411,32 @@ class Live:
         """Drives every picture back to an earlier step, by hand or as a film."""
         steps = self._kept_steps()
         ready = len(steps) > 1 and not self.playing
-        slider, button = st.columns([6, 1], vertical_alignment="bottom")
         options = steps if len(steps) > 1 else [0, 1]
         key = self._name(f"replay_{options[-1]}")  # with its old key the browser would send its old value again
         at = self.replayed if self.replayed is not None else steps[-1]
         st.session_state[key] = max((step for step in options if step <= at), default=options[0])
-        slider.select_slider(
-            t("回放：把图带回训练的某一步", "Replay: take the pictures back to a step"),
-            options,
-            key=key,
-            disabled=not ready or self.filming,
-            on_change=self._replay,
-            args=(key,),
-            help=t(
-                f"每次运行最多保留 {SNAPSHOTS} 个时刻的权重（不超过 {SNAPSHOT_BYTES // 1000:,} kB），开头密，后面疏。",
-                f"Weights are kept at {SNAPSHOTS} moments of a run at most ({SNAPSHOT_BYTES // 1000:,} kB), "
-                "closer together at its beginning.",
-            ),
-        )
-        button.button(
-            t("停止", "Stop") if self.filming else t("放映", "Film"),
-            key=self._name("film"),
-            icon=":material/stop:" if self.filming else ":material/movie:",
-            disabled=not ready,
-            on_click=self._film,
-            width="stretch",
-        )
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.select_slider(
+                t("回放：把图带回训练的某一步", "Replay: take the pictures back to a step"),
+                options,
+                key=key,
+                disabled=not ready or self.filming,
+                on_change=self._replay,
+                args=(key,),
+                help=t(
+                    f"每次运行最多保留 {SNAPSHOTS} 个时刻的权重（不超过 {SNAPSHOT_BYTES // 1000:,} kB），开头密，后面疏。",
+                    f"Weights are kept at {SNAPSHOTS} moments of a run at most ({SNAPSHOT_BYTES // 1000:,} kB), "
+                    "closer together at its beginning.",
+                ),
+            )
+            st.button(
+                t("停止", "Stop") if self.filming else t("放映", "Film"),
+                key=self._name("film"),
+                icon=":material/stop:" if self.filming else ":material/movie:",
+                disabled=not ready,
+                on_click=self._film,
+                width=128,
+            )
 
     def _replay(self, key: str) -> None:
         step = st.session_state[key]

@@ -574,12 +574,13 @@ def test_a_challenge_is_reached_by_measurement_and_stays_reached():
     app = AppTest.from_function(goals, default_timeout=600)
     app.session_state["lang"] = "en"
     app.run()
-    captions = [caption.value for caption in app.caption]
-    assert "kernel 3; wanted ≤ 2" in captions and "progress (0, 2)" in words(app) and "Reached" not in words(app)
+    assert (
+        ":small[kernel 3; wanted ≤ 2]" in words(app) and "progress (0, 2)" in words(app) and "Reached" not in words(app)
+    )
     app.slider(key="convolution_kernel").set_value(2).run()
     assert not app.exception and words(app).count("Reached") == 1 and "progress (1, 2)" in words(app)
     app.slider(key="convolution_kernel").set_value(5).run()
-    assert words(app).count("Reached") == 1 and "Now: kernel 5; wanted ≤ 2" in [c.value for c in app.caption]
+    assert words(app).count("Reached") == 1 and ":small[Now: kernel 5; wanted ≤ 2]" in words(app)
     app.button(key="convolution_step").click().run()
     app.button(key="convolution_step").click().run()
     assert words(app).count("Reached") == 2 and "progress (2, 2)" in words(app)
@@ -591,4 +592,4 @@ def test_a_challenge_is_not_measured_while_the_training_plays():
     app.session_state["convolution_playing"] = True
     app.session_state["convolution_kernel"] = 2
     app.run()
-    assert "Reached" not in words(app) and "Measured when you pause." in [caption.value for caption in app.caption]
+    assert "Reached" not in words(app) and ":small[Measured when you pause.]" in words(app)
