@@ -341,7 +341,7 @@ def stream(
     context = get_script_run_ctx()
     if context is not None:
         for taken in (context.shared.widget_user_keys_this_run, context.shared.widget_ids_this_run):
-            for name in taken.snapshot() if key in context.shared.widget_user_keys_this_run else ():
+            for name in taken.snapshot():
                 if name == key or name.endswith(f"-{key}"):
                     taken._data.discard(name)
     with of_the_page():
