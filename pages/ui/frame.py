@@ -74,6 +74,7 @@ def run() -> None:
         page = begin()
         st.session_state[FRAMED] = True
         page.run()
+        share.fill()
         controls.publish()
         freeze()
 

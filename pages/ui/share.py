@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pages.ui.live import Live
 
 PLACE = "share_place"  # where the frame has left room for the button
+OPENED = "share_opened"  # what the button has opened in this run, if anything
 LARGE = "share_large"  # the link whose code is to fill the screen
 
 PRESENTING = """
@@ -101,15 +102,22 @@ def show_qr(text: str, width: str) -> None:
 
 
 def button(controls: Controls, live: Live) -> None:
-    """The button "Share" beside the lesson's title: last call of the panel, when all controls are drawn."""
+    """The button "Share" beside the lesson's title; what it opens is drawn by `fill`."""
     with st.session_state.pop(PLACE, None) or st.container():
         popover = st.popover(
             t("分享", "Share"), icon=":material/share:", key=f"{controls.stem}_share", on_change="rerun"
         )
     if text := st.session_state.pop(LARGE, ""):
         st.dialog(t("扫码打开", "Scan to open"), width="large")(show_qr)(text, "min(100%, 76vh)")
-    if not popover.open:
+    st.session_state[OPENED] = (popover, controls, live) if popover.open else None
+
+
+def fill() -> None:
+    """Draw what the button has opened: last call of the page, when all controls are drawn."""
+    opened = st.session_state.pop(OPENED, None)
+    if opened is None:
         return
+    popover, controls, live = opened
     with popover:
         st.markdown(t("这个链接打开眼前的全部设置；按“播放”得到同一条曲线。", "This link opens all that is set here; Play then draws the same curve."))  # fmt: skip
         changes = len(live.race.leader.interventions) + len(live.race.leader.planned)
