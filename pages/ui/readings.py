@@ -71,6 +71,8 @@ class Frame:
             return charts.number(next(iter(values.values())), metric), None
         best = (min if metric.better == "lower" else max)(known, key=known.__getitem__)
         if len(values) > 1:
+            if len(known) == len(values) and len(set(known.values())) == 1:
+                return charts.number(known[best], metric), t("都一样", "all equal")
             word = t("最大：", "largest: ") if metric.better == "neither" else t("领先：", "best: ")
             return charts.number(known[best], metric), word + self.names[best]
         scores = self.live.race.runs[best].history[-1].scores

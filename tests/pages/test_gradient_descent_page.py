@@ -12,7 +12,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from core.gradient_descent import METHODS, PRESETS, SURFACES, GradientDescentConfig, height, minima, race
-from core.training import Race
+from core.training import Race, Run, replay
 from pages.ui import pictures_gradient_descent as pictures
 from pages.ui import questions_gradient_descent as asked
 from tests.lessons import open_lesson
@@ -71,6 +71,17 @@ def test_all_race_or_one_runs_alone():
     app.toggle(key="gradient_descent_together").set_value(False).run()
     assert not app.exception
     assert tuple(app.session_state["gradient_descent_race"].runs) == ("adam",)
+
+
+@pytest.mark.parametrize(
+    ("language", "tied", "ahead"), [("zh", "都一样", "领先：Nesterov"), ("en", "all equal", "best: Nesterov")]
+)
+def test_who_is_ahead_is_said_only_where_somebody_is(language, tied, ahead):
+    app = open_page(language)
+    assert [metric.delta for metric in app.metric[2:4]] == [tied, tied]
+    for _ in range(7):
+        app.button(key="gradient_descent_step").click().run()
+    assert [metric.delta for metric in app.metric[2:4]] == [ahead, ahead]
 
 
 @pytest.mark.parametrize("surface", SURFACES)
@@ -148,3 +159,61 @@ def test_the_challenges_can_be_reached():
     assert asked.fast_in_the_valley(Lesson(replace(PRESETS["narrow"], learning_rate=0.01), 60))[0]
     assert not asked.only_nesterov(Lesson(PRESETS["bowl"], 60))[0]
     assert asked.only_nesterov(Lesson(PRESETS["nesterov_too_fast"], 400))[0]
+
+
+# ---- what the captions of the presets tell
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("bowl", {"nesterov": 7, "momentum": 36, "sgd": 59, "rmsprop": 264, "adam": 617}),
+        ("round", {"sgd": 6, "momentum": 40}),
+        ("narrow", {"sgd": 228, "momentum": 46, "nesterov": 44, "adam": None}),
+        ("rosenbrock", {"momentum": 900, "nesterov": 939, "sgd": None, "rmsprop": None, "adam": None}),
+        ("saddle", {"rmsprop": 20, "nesterov": 25, "sgd": 48, "adam": 60, "momentum": 62}),
+        ("too_fast", {"momentum": 51}),
+        ("nesterov_too_fast", {"sgd": 36}),
+        ("trembling", {"rmsprop": 25}),
+    ],
+)
+def test_the_arrivals_that_the_presets_tell(name, told):
+    steps = 2000 if None in told.values() else max(told.values()) + 1
+    for method, step in told.items():
+        assert arrival(race(PRESETS[name])[method], steps) == (None if step is None else pytest.approx(step, abs=1))
+
+
+def arrival(config: GradientDescentConfig, steps: int) -> int | None:
+    """The first step within NEAR of a minimum: of every step, while a long path remembers some."""
+    run = Run(config)
+    while run.steps < steps:
+        run.step()
+        if (minima(config) - run.learner.state()["position"]).norm(dim=-1).min() < asked.NEAR:
+            return run.steps
+    return None
+
+
+def test_where_himmelblau_leads():
+    found = raced(PRESETS["himmelblau"], 700)
+    ends = {method: run.learner.state()["position"].tolist() for method, run in found.runs.items()}
+    assert ends.pop("momentum") == pytest.approx((3.58, -1.85), abs=0.01)
+    assert all(end == pytest.approx((3, 2), abs=0.01) for end in ends.values())
+
+
+def test_when_the_presets_diverge_and_how_far_they_stay_away():
+    for name, method, step in (
+        ("too_fast", "sgd", 70),
+        ("too_fast", "nesterov", 8),
+        ("nesterov_too_fast", "nesterov", 17),
+    ):
+        run = replay(race(PRESETS[name])[method], steps=200)
+        assert run.diverged and run.steps == step
+    trembling = race(PRESETS["trembling"])["rmsprop"]
+    assert asked.farthest(replay(trembling, steps=128), 25) < asked.NEAR
+    assert asked.farthest(replay(trembling, steps=400), 128) == pytest.approx(5.1, abs=0.05)
+    noisy = raced(PRESETS["noisy"], 300)
+    for method, away in (("sgd", 1.6), ("momentum", 3.4), ("rmsprop", 0.05)):
+        run = noisy.runs[method]
+        assert (minima(run.config) - run.learner.state()["position"]).norm(dim=-1).min() == pytest.approx(
+            away, abs=0.06
+        )
