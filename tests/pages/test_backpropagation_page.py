@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from math import inf
 
@@ -10,7 +11,15 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from core.backpropagation import PRESETS, BackpropagationConfig, forward_order, parameter_names
+from core.backpropagation import (
+    PRESETS,
+    BackpropagationConfig,
+    forward_order,
+    network_of,
+    parameter_names,
+    samples,
+    updates,
+)
 from core.training import Run
 from pages.ui import pictures_backpropagation as pictures
 from tests.lessons import open_lesson
@@ -202,3 +211,34 @@ def test_a_sample_can_be_set_where_one_is_learned():
     }
     assert "backpropagation_target_2" not in {slider.key for slider in open_page(network="2-2-1").slider}
     assert "backpropagation_x1" not in {slider.key for slider in open_page(data="xor").slider}
+
+
+# ---- what the captions of the presets tell
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "told", "right"),
+    [
+        ("mazur", 0, {0: 0.2984, 1: 0.2910, 100: 0.0200, 1000: 0.0011}, None), ("mazur_biases", 0, {1: 0.2858}, None),
+        ("xor", 0, {300: 0.0071}, 1.0), ("relu", 0, {100: 0.0556}, 1.0), ("local_minimum", 0, {1000: 0.0645}, 0.5),
+        ("local_minimum", 2, {300: 0.0115}, 1.0), ("zero", 0, {500: 0.125}, 0.5), ("linear", 0, {1000: 0.125}, 0.5),
+        ("saturated", 0, {1000: 0.1253}, 0.75), ("dead", 0, {2: 0.25, 50: 0.25}, 0.5),
+    ],
+)  # fmt: skip
+def test_the_losses_that_the_presets_tell(name, seed, told, right):
+    run = Run(replace(PRESETS[name], seed=seed))
+    for step, loss in told.items():
+        run.advance(inf, step)
+        scores = run.learner.evaluate()["train"]
+        assert scores["Loss"] == pytest.approx(loss, abs=6e-5)
+    assert right is None or scores["Accuracy"] == right
+
+
+def test_the_largest_gradient_of_mazurs_numbers_is_that_of_a_bias_as_told():
+    found = {name: change.gradient for name, change in updates(*mazur_network(), 0.5).items()}
+    assert max(found, key=lambda name: abs(found[name])) == "b2" and found["b2"] == pytest.approx(0.1004, abs=5e-5)
+
+
+def mazur_network():
+    config = PRESETS["mazur"]
+    return network_of(config, Run(config).snapshot().state), *samples(config)
