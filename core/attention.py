@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from core.config import Config, Limits, Span
-from core.data.sequences import check_series, raw_series, split_at, standardised
+from core.data.sequences import check_series, raw_series, split_at, standard_of, standardised
 from core.optimizers import Optimizer
 from core.training import LOSS, Metric, Scores
 
@@ -418,9 +418,11 @@ class Smooth(NamedTuple):
 
 
 def noisy_series(source: str, series: tuple[float, ...], noise: float) -> Tensor:
-    """The last values (N,) of a series, with noise of this standard deviation added, always the same."""
+    """The last values (N,) of a series, with noise added, always the same, of so many of the series' deviations."""
     values = torch.tensor(raw_series(source, series))[-SMOOTHED:]
-    return values + noise * torch.randn(len(values), generator=torch.Generator().manual_seed(0))
+    return values + noise * standard_of(source, series).deviation * torch.randn(
+        len(values), generator=torch.Generator().manual_seed(0)
+    )
 
 
 def smooth(source: str, series: tuple[float, ...], bandwidth: float, noise: float = 0.0) -> Smooth:

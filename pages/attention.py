@@ -30,7 +30,7 @@ controls.view("now", 1.0, REACH)
 controls.view("draw", 0, range(100))
 controls.view("dimension", 64, pictures.DIMENSIONS)
 controls.view("bandwidth", 2.0, BANDWIDTHS)
-controls.view("noise", 0, range(0, 61, 5))
+controls.view("noise", 0.0, Span(0.0, 2.0, 0.1))
 controls.view("at", 10, range(1, 401))
 controls.view("all", False)
 controls.view("learned", False)
@@ -65,12 +65,13 @@ with third:
     if task == "own":
         own_series.panel(controls)
 config = lesson.config(controls, own_series.explain)
+sunspots, times = config.task == "sunspots", pictures.times_of(config.task)
 picture = st.container()
 left, right = st.columns(2, gap="medium")
 with left:
-    before = controls.slider("before", t("查询：去年", "Query: the year before"), format="%.1f")
+    before = controls.slider("before", t(f"查询：{times.before}", f"Query: {times.before}"), format="%.1f")
 with right:
-    this_year = controls.slider("now", t("查询：今年", "Query: this year"), format="%.1f")
+    this_year = controls.slider("now", t(f"查询：{times.now}", f"Query: {times.now}"), format="%.1f")
 query, seed = (before, this_year), controls.value("draw")
 
 live = Live(controls, race(config) if controls.value("all") else {"attention": config})
@@ -80,7 +81,10 @@ with formula:
     st.latex(pictures.formula(config, pictures.steps_of(config, now, query, seed)))
 with picture:
     live.picture(partial(pictures.lookup, query=query, seed=seed, learned=learned), focus)
-    st.caption(t("键是两年的数，值是下一年的数，都按平均 0、标准差 1 换算。灰线是一路走过的年份，转一圈约 11 年。", "A key is two years, its value the next; all in standard deviations from the mean. Grey: the way that the series takes, once round in about 11 years."))  # fmt: skip
+    st.caption(
+        t("键是相邻的两个数，值是下一个，都按平均 0、标准差 1 换算。灰线是序列一路走过的地方", "A key is two values in a row, its value the next; all in standard deviations from the mean. Grey: the way that the series takes")
+        + (t("，转一圈约 11 年。", ", once round in about 11 years.") if sunspots else t("。", "."))
+    )  # fmt: skip
 
 lesson.heading("软、硬，键值、普通：谁有梯度", "Soft or hard, key–value or plain: which has a gradient?")
 st.markdown(asked.gradient_table(config, now, query, seed))
@@ -97,11 +101,11 @@ left, right = st.columns(2)
 with left:
     bandwidth = controls.steps("bandwidth", t("带宽 h（温度 = h²）", "Bandwidth h (temperature = h²)"), BANDWIDTHS, format=lambda h: f"{h:g}")  # fmt: skip
 with right:
-    noise = controls.slider("noise", t("加上的噪声（标准差）", "Noise added (standard deviation)"))
-scene.show(pictures.smoothing(config, bandwidth, float(noise)), "attention_smoothing")
-errors = leave_one_out(config.task, config.series, float(noise))
+    noise = controls.slider("noise", t("加上的噪声：序列标准差的几倍", "Noise added, in deviations of the series"), format="%.1f")  # fmt: skip
+scene.show(pictures.smoothing(config, bandwidth, noise), "attention_smoothing")
+errors = leave_one_out(config.task, config.series, noise)
 best = BANDWIDTHS[int(errors.argmin())]
-st.caption(t(f"绿线是核：正中一处怎样分配注意力。绿点：留一误差最小在 h = {best:g}。太窄就跟着噪声走，太宽就把 11 年的周期抹平；数据越吵，最好的核越宽。", f"Green: the kernel, how the place in the middle shares out its attention. The green dot: leaving one out, h = {best:g} errs least. Too narrow follows the noise, too wide wipes out the cycle; the noisier the data, the wider the best kernel."))  # fmt: skip
+st.caption(t(f"绿线是核：正中一处怎样分配注意力。绿点：留一误差最小在 h = {best:g}。太窄就跟着噪声走，太宽就把起伏抹平；数据越吵，最好的核越宽。", f"Green: the kernel, how the place in the middle shares out its attention. The green dot: leaving one out, h = {best:g} errs least. Too narrow follows the noise, too wide wipes out the ups and downs; the noisier the data, the wider the best kernel."))  # fmt: skip
 
 lesson.heading("让它学：哪些年份和现在像", "Let it learn which years are like now")
 test = memory_of(config)[1]
@@ -114,7 +118,10 @@ with right:
     controls.toggle("all", t("五种打分函数一起跑", "Race all five scoring functions"))
 live.picture(partial(pictures.looking_back, at=at), focus)
 persistence = ((test.keys[:, 1] - test.following[:, 0]) ** 2).mean().item()
-st.caption(t(f"蓝：实际；橙虚线：预报。损失以方差为单位，1 等于总猜平均；没见过的年份里“明年和今年一样”是 {persistence:.2f}。平均不会超过见过的最大值，所以 1957 年那样的高峰它报不出来。", f"Blue: measured; orange, dashed: forecast. The loss is in units of the variance: 1 is always guessing the mean; on the held-out years “next year as this year” has {persistence:.2f}. A mean never exceeds what was seen, so a peak like that of 1957 is out of reach."))  # fmt: skip
+st.caption(
+    t(f"蓝：实际；橙虚线：预报。损失以方差为单位，1 等于总猜平均；没见过的部分里“{times.after}和{times.now}一样”是 {persistence:.2f}。平均不会超过见过的最大值", f"Blue: measured; orange, dashed: forecast. The loss is in units of the variance: 1 is always guessing the mean; on the held-out end “{times.after} as {times.now}” has {persistence:.2f}. A mean never exceeds what was seen")
+    + (t("，所以 1957 年那样的高峰它报不出来。", ", so a peak like that of 1957 is out of reach.") if sunspots else t("。", "."))
+)  # fmt: skip
 live.panel()
 
 predict.ask(controls, asked.questions())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,6 +43,31 @@ DIMENSIONS = (2, 4, 8, 16, 32, 64, 128, 256, 512)
 def name_of(task: str, place: int) -> str:
     """A year of the sunspots, or the number of a value of another series."""
     return str(FIRST_YEAR + place) if task == "sunspots" else f"#{place + 1}"
+
+
+class Times(NamedTuple):
+    """What the steps of a series are called."""
+
+    before: str
+    now: str
+    after: str
+    several: str
+
+
+def times_of(task: str) -> Times:
+    """Years of the sunspots, values of another series."""
+    if task == "sunspots":
+        return Times(
+            t("去年", "the year before"), t("今年", "this year"), t("明年", "the next year"), t("年份", "years")
+        )
+    return Times(t("前一个", "the value before"), t("这一个", "this value"), t("下一个", "the next value"), t("位置", "places"))  # fmt: skip
+
+
+def measured(config: AttentionConfig, value: float) -> str:
+    """A value of the series, to a tenth of its deviation or finer, and at least to a whole number."""
+    deviation = standard_of(config.task, config.series).deviation
+    text = f"{value:.{max(0, 1 - math.floor(math.log10(deviation)))}f}"
+    return text.replace("-", "−") if float(text) else "0"
 
 
 def short(value: float) -> str:
@@ -112,8 +138,9 @@ def plane(config: AttentionConfig, steps: Steps, query: tuple[float, float], nam
     drawn.circle(qx, qy, 9, ink="background", stroke=5)
     drawn.circle(qx, qy, 9, ink=QUERY, stroke=3)
     drawn.text("q", qx, qy + 26, anchor="middle", size=17, ink=QUERY, bold=True)
-    drawn.text(t("横：去年", "across: the year before"), left, top + SIDE + 20, size=14, ink="muted")
-    drawn.text(t("竖：今年（标准差）", "up: this year (deviations)"), left, top + SIDE + 38, size=14, ink="muted")
+    times = times_of(config.task)
+    drawn.text(t(f"横：{times.before}", f"across: {times.before}"), left, top + SIDE + 20, size=14, ink="muted")
+    drawn.text(t(f"竖：{times.now}（标准差）", f"up: {times.now} (deviations)"), left, top + SIDE + 38, size=14, ink="muted")  # fmt: skip
     drawn.text(t("键，大小是权重", "Keys, as large as their weights"), left, 20, size=16, bold=True)
     return drawn
 
@@ -159,8 +186,9 @@ def table(config: AttentionConfig, steps: Steps, names: Sequence[str]) -> Figure
     )
     mean, deviation = standard_of(config.task, config.series)
     value = forecast(steps.output[None]).item() * deviation + mean
+    after, told = times_of(config.task).after, measured(config, value)
     drawn.text(
-        t(f"明年的预报：{value:.0f}", f"forecast of the next year: {value:.0f}"),
+        t(f"{after}的预报：{told}", f"forecast of {after}: {told}"),
         x - 62,
         y + 25,
         anchor="end",
@@ -254,7 +282,9 @@ def smoothing(config: AttentionConfig, bandwidth: float, noise: float) -> Scene:
         return left + place / (count - 1) * width
 
     def y(value: float) -> float:
-        return top + (high - value) / (high - low) * height
+        return (
+            top + (high - value) / ((high - low) or 1.0) * height
+        )  # a long series may end with one value again and again
 
     title = t("值（点）和加权平均（线）", "Values (dots) and their weighted mean (line)")
     drawn.text(title, left, 20, size=16, bold=True)
@@ -270,17 +300,17 @@ def smoothing(config: AttentionConfig, bandwidth: float, noise: float) -> Scene:
         anchor = "start" if place == 0 else "end" if place == count - 1 else "middle"
         drawn.text(name_of(config.task, found.first + place), x(place), top + height + 22, anchor=anchor, size=14, ink="muted")  # fmt: skip
     for value in (low, high):
-        drawn.text(f"{value:.0f}".replace("-", "−"), left - 6, y(value) + 5, anchor="end", size=14, ink="muted")
-    curve = error_curve(errors, bandwidth)
+        drawn.text(measured(config, value), left - 6, y(value) + 5, anchor="end", size=14, ink="muted")
+    curve = error_curve(config, errors, bandwidth)
     words = t(f"带宽 {bandwidth:g} 的平滑曲线；留一误差最小的带宽是 {best:g}。", f"The curve of bandwidth {bandwidth:g}; leaving one out, bandwidth {best:g} errs least.")  # fmt: skip
     return Scene((drawn, curve), words)
 
 
-def error_curve(errors: Tensor, bandwidth: float) -> Figure:
+def error_curve(config: AttentionConfig, errors: Tensor, bandwidth: float) -> Figure:
     """The leave-one-out error over the bandwidth, the chosen one and the best one marked."""
     left, top, width, height = 40.0, 42.0, 230.0, 210.0
     drawn = Figure(left + width + 14, top + height + 36)
-    high = float(errors.max()) * 1.05
+    high = float(errors.max()) * 1.05 or 1.0
     span = math.log(BANDWIDTHS[-1] / BANDWIDTHS[0])
 
     def x(h: float) -> float:
@@ -299,7 +329,7 @@ def error_curve(errors: Tensor, bandwidth: float) -> Figure:
     for h in (0.25, 1, 5, 40):
         drawn.text(f"{h:g}", x(h), top + height + 20, anchor="middle", size=14, ink="muted")
     drawn.text("0", left - 6, y(0) + 5, anchor="end", size=14, ink="muted")
-    drawn.text(f"{high:.0f}", left - 6, top + 5, anchor="end", size=14, ink="muted")
+    drawn.text(measured(config, high), left - 6, top + 5, anchor="end", size=14, ink="muted")
     return drawn
 
 
@@ -307,7 +337,7 @@ def error_curve(errors: Tensor, bandwidth: float) -> Figure:
 
 
 def looking_back(config: AttentionConfig, snapshot: Snapshot, at: int = 1) -> Scene:
-    """The whole series with the forecasts of its held-out end, and below which years the forecast `at` looked up."""
+    """The whole series with the forecasts of its held-out end, and below which of its places the forecast `at` looked up."""
     train, test = memory_of(config)
     values = values_of(config, train)
     generator = torch.Generator().manual_seed(0) if config.choice == "sampled" else None
@@ -329,9 +359,10 @@ def looking_back(config: AttentionConfig, snapshot: Snapshot, at: int = 1) -> Sc
 
     border = x(test.first + 0.5)
     drawn.rect(border, top - 6, left + width - border, height + 12, ink="none", fill="panel")
-    drawn.text(t("没见过的年份", "held out"), left + width, top - 12, anchor="end", size=14, ink="muted")
+    drawn.text(t("没见过的部分", "held out"), left + width, top - 12, anchor="end", size=14, ink="muted")
     shown, told = series[where], guesses[at]
-    title = t(f"{name_of(config.task, where)}：预报 {told:.0f}，实际 {shown:.0f}", f"{name_of(config.task, where)}: forecast {told:.0f}, measured {shown:.0f}")  # fmt: skip
+    name, guessed, came = name_of(config.task, where), measured(config, told), measured(config, shown)
+    title = t(f"{name}：预报 {guessed}，实际 {came}", f"{name}: forecast {guessed}, measured {came}")
     drawn.text(title, left, 22, size=17, bold=True)
     drawn.path("M" + "L".join(f"{x(i):.1f} {y(v):.1f}" for i, v in enumerate(series)), ink=NEGATIVE, width=1.8)
     drawn.path("M" + "L".join(f"{x(test.first + 1 + i):.1f} {y(v):.1f}" for i, v in enumerate(guesses)), ink=POSITIVE, width=2.2, dash="6 4")  # fmt: skip
@@ -348,13 +379,14 @@ def looking_back(config: AttentionConfig, snapshot: Snapshot, at: int = 1) -> Sc
     drawn.line(x(where), top, x(where), base, ink=QUERY, width=1.5, dash="3 4")
     drawn.circle(x(where), y(shown), 5, ink="background", fill=NEGATIVE)
     drawn.circle(x(where), y(told), 6, ink="background", fill=POSITIVE)
-    sign = t(f"绿：查到的年份，最大权重 {tall:.2f}", f"green: the years it looked up, largest weight {tall:.2f}")
+    several = times_of(config.task).several
+    sign = t(f"绿：查到的{several}，最大权重 {tall:.2f}", f"green: the {several} it looked up, largest weight {tall:.2f}")  # fmt: skip
     drawn.text(sign, left, base + 40, size=14, ink="muted")
     for place in range(0, len(series), 50 if len(series) < 500 else 200):
         drawn.text(name_of(config.task, place), x(place), base + 20, anchor="middle" if place else "start", size=14, ink="muted")  # fmt: skip
     for value in (low, high):
-        drawn.text(f"{value:.0f}".replace("-", "−"), left - 6, y(value) + 5, anchor="end", size=14, ink="muted")
-    return Scene((drawn,), t(f"序列、没见过的年份的预报，和查到的年份。{title}。", f"The series, the forecasts of its held-out end, and the years looked up. {title}."))  # fmt: skip
+        drawn.text(measured(config, value), left - 6, y(value) + 5, anchor="end", size=14, ink="muted")
+    return Scene((drawn,), t(f"序列、没见过的部分的预报，和查到的{several}。{title}。", f"The series, the forecasts of its held-out end, and the {several} looked up. {title}."))  # fmt: skip
 
 
 # ---- formulas --------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from pages.ui.predict import Line, Number, Question, score
 from pages.ui.text import t, term
 
 DRAWS = 1000  # of the score function estimator
+MUCH_NOISE = 1.2  # deviations of the series
 STEPS = 600
 DIMENSIONS = (4, 16, 64, 256)
 SCORINGS_RACED = race(AttentionConfig())
@@ -84,8 +85,8 @@ def largest_weights() -> dict[float, float]:
 
 
 @lru_cache
-def best_bandwidths() -> dict[int, float]:
-    return {noise: BANDWIDTHS[int(leave_one_out("sunspots", (), float(noise)).argmin())] for noise in (0, 40)}
+def best_bandwidths() -> dict[float, float]:
+    return {noise: BANDWIDTHS[int(leave_one_out("sunspots", (), noise).argmin())] for noise in (0.0, MUCH_NOISE)}
 
 
 def questions() -> tuple[Question, ...]:
@@ -158,11 +159,11 @@ def questions() -> tuple[Question, ...]:
         Question(
             "noise",
             t(
-                "核回归：太阳黑子加上标准差 40 的噪声。留一误差最小的带宽怎么变？",
-                "Kernel regression: noise of standard deviation 40 is added to the sunspots. What becomes of the bandwidth that errs least?",
+                f"核回归：太阳黑子加上噪声，是它标准差的 {MUCH_NOISE:g} 倍。留一误差最小的带宽怎么变？",
+                f"Kernel regression: noise of {MUCH_NOISE:g} times their own deviation is added to the sunspots. What becomes of the bandwidth that errs least?",
             ),
-            lambda runs: "wider" if best_bandwidths()[40] > 1.3 * best_bandwidths()[0] else "narrower" if best_bandwidths()[40] < best_bandwidths()[0] / 1.3 else "same",
-            lambda runs: t(f"从 {best_bandwidths()[0]:g} 到 {best_bandwidths()[40]:g} 年", f"from {best_bandwidths()[0]:g} to {best_bandwidths()[40]:g} years"),
+            lambda runs: "wider" if best_bandwidths()[MUCH_NOISE] > 1.3 * best_bandwidths()[0.0] else "narrower" if best_bandwidths()[MUCH_NOISE] < best_bandwidths()[0.0] / 1.3 else "same",
+            lambda runs: t(f"从 {best_bandwidths()[0.0]:g} 到 {best_bandwidths()[MUCH_NOISE]:g} 年", f"from {best_bandwidths()[0.0]:g} to {best_bandwidths()[MUCH_NOISE]:g} years"),
             t(
                 "宽的核平均掉噪声，也抹掉细节。噪声越大，平均更多的点越划算。",
                 "A wide kernel averages out noise, and detail with it. The more noise, the more it pays to average.",

@@ -137,7 +137,7 @@ def test_the_bars_and_the_marks_are_measured(dimension):
     assert f"{raw.largest:.2f}" in scene.alt and serial(scene)
 
 
-@pytest.mark.parametrize("noise", [0.0, 40.0])
+@pytest.mark.parametrize("noise", [0.0, 1.2])
 def test_the_smooth_curve_is_drawn_within_its_frame(noise):
     for bandwidth in (0.25, 2.0, 40.0):
         scene = pictures.smoothing(AttentionConfig(), bandwidth, noise)
@@ -160,6 +160,36 @@ def test_the_forecast_looks_back_only(choice):
     own = AttentionConfig(task="own", series=series)
     assert "#" in pictures.looking_back(own, start(own), 400).alt
     assert pictures.lookup(own, start(own), QUERY).alt and pictures.smoothing(own, 2.0, 5.0).alt
+
+
+RISING = "~".join(f"{0.001 * (i + math.sin(i)):.5f}" for i in range(60))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_nothing_is_told_of_the_sunspots_where_another_series_is_looked_at(language):
+    for task, told in (("sunspots", True), ("own", False)):
+        app = open_page(language, task=task, series=RISING)
+        words = " ".join(caption.value for caption in app.caption)
+        assert ("1957" in words) == ("11" in words) == told
+        labels = " ".join(slider.label for slider in app.slider)
+        assert bool(re.search("去年|year", labels)) == told
+        config = next(iter(app.session_state["attention_race"].configs.values()))
+        scenes = pictures.lookup(config, start(config), QUERY), pictures.looking_back(config, start(config), 3)
+        drawn = [item["s"] for scene in scenes for figure in scene.figures for item in figure.items if item["t"] == "text"]  # fmt: skip
+        assert bool(re.search("年|year", " ".join(drawn) + scenes[1].alt)) == told
+
+
+def test_the_numbers_of_a_small_series_have_digits():
+    own = AttentionConfig(task="own", series=tuple(float(value) for value in RISING.split("~")))
+    title = pictures.looking_back(own, start(own), 3).alt
+    assert len(set(re.findall(r"0\.0[1-9]\d", title))) == 2, title
+    assert pictures.measured(AttentionConfig(), 1234.5) == "1234"
+
+
+def test_a_series_that_ends_with_one_value_again_and_again_is_drawn():
+    own = AttentionConfig(task="own", series=(*(float(value % 3) for value in range(100)), *[1.0] * 450))
+    for noise in (0.0, 1.0):
+        assert serial(pictures.smoothing(own, 2.0, noise))
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
