@@ -47,7 +47,7 @@ def choices() -> dict[str, str]:
 def gradient_table(config: AttentionConfig, snapshot: Snapshot, query: tuple[float, float], seed: int) -> str:
     """Markdown: forecast and gradient of the page's example by each way to take, with K ≠ V and with K = V."""
     lines = [
-        t("| | 预报 | autograd 的梯度 | 差分 | REINFORCE，1,000 次的平均 |", "| | Forecast | Gradient by autograd | By differences | REINFORCE, mean of 1,000 |"),
+        t(f"| | 预报 | autograd 的梯度 | 差分 | REINFORCE，{DRAWS:,} 次的平均 |", f"| | Forecast | Gradient by autograd | By differences | REINFORCE, mean of {DRAWS:,} |"),
         "|:--|--:|:--|:--|:--|",
     ]  # fmt: skip
     at, memory = torch.tensor(query), table_memory(config.task, config.series)[0]
