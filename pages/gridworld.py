@@ -43,6 +43,12 @@ def explain(error: ValueError) -> str:
     return t("这些设置不能一起用。", "These settings do not go together.")
 
 
+def begun() -> int | None:
+    """Where a teleport was begun, if the map is still that one."""
+    text, state = st.session_state.get("gridworld_teleport", ("", None))
+    return state if text == controls.value("map") else None
+
+
 def touch(cell: tuple[str, int, int]) -> None:
     """A cell is clicked: look at it, or paint it."""
     text, tool = controls.value("map"), st.session_state.get("gridworld_tool") or "look"
@@ -50,17 +56,18 @@ def touch(cell: tuple[str, int, int]) -> None:
     if cell[1] >= layout.rows or cell[2] >= layout.columns:
         return  # of a picture that is older than the map
     state = cell[1] * layout.columns + cell[2]
-    begun = st.session_state.pop("gridworld_teleport", None)
+    source = begun()
+    st.session_state.pop("gridworld_teleport", None)
     reward = st.session_state.get("gridworld_reward")
     if tool == "look" or not controls.free("map"):
         controls.put(cell=state)
     elif tool != "teleport":
         paint(edited(text, state, tool, reward))
-    elif begun is None:
-        st.session_state["gridworld_teleport"] = state
+    elif source is None:
+        st.session_state["gridworld_teleport"] = text, state
         controls.put(cell=state)
     else:
-        paint(linked(text, begun, state, reward))
+        paint(linked(text, source, state, reward))
 
 
 def paint(text: str) -> None:
@@ -199,8 +206,7 @@ with side:
             if tool in ("free", "goal", "hole", "cliff", "teleport"):
                 st.number_input(t("到达它的奖励", "Reward for arriving") if tool != "teleport" else t("传送的奖励", "Reward of the jump"), REWARDS.low, REWARDS.high, value=None, step=1.0, key="gridworld_reward", placeholder=t("按规则", "as the rules say"))  # fmt: skip
             if tool == "teleport":
-                begun = st.session_state.get("gridworld_teleport") is not None
-                st.caption(t("再点它通向哪里。", "Now click where it leads.") if begun else t("先点从哪里走，再点到哪里。", "Click where it begins, then where it leads."))  # fmt: skip
+                st.caption(t("再点它通向哪里。", "Now click where it leads.") if begun() is not None else t("先点从哪里走，再点到哪里。", "Click where it begins, then where it leads."))  # fmt: skip
             if tool not in (None, "look", "teleport"):
                 st.button(t("画在框住的格子上", "Paint the framed cell"), key="gridworld_paint_here", icon=":material/format_paint:", on_click=paint_here, disabled=locked, width="stretch")  # fmt: skip
             st.button(t("撤销", "Undo"), key="gridworld_undo", icon=":material/undo:", on_click=undo, disabled=locked or not can_undo, width="stretch", help=t("回到上一个世界：它的网格和规则，也包括选预设之前画的。", "Back to the world before, its grid and its rules: also to your own after a preset."))  # fmt: skip

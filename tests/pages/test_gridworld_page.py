@@ -80,6 +80,16 @@ def test_a_world_of_ones_own_comes_back_after_a_preset():
     assert config_of(app).map == "S__~__G" and app.button(key="gridworld_undo").disabled
 
 
+def test_a_teleport_is_begun_anew_on_another_map():
+    app = open_page()
+    app.pills(key="gridworld_tool").set_value("teleport").run()
+    app.session_state["gridworld_teleport"] = config_of(app).map, 100
+    assert any("where it leads." in each.value and "Now" in each.value for each in app.run().caption)
+    app.pills(key="gridworld_preset").set_value("textbook").run()  # it has 25 cells
+    assert not app.exception
+    assert any("Click where it begins" in each.value for each in app.caption)
+
+
 def test_a_teacher_may_lock_the_map():
     app = open_page(map="S__~__G")
     app.query_params["lock"] = "map"
