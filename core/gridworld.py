@@ -159,9 +159,10 @@ def edited(text: str, state: int, kind: str, reward: float | None = None) -> str
 
 def linked(text: str, source: int, target: int, reward: float | None = None) -> str:
     """The map with one more teleport, or as it was if it has no letter left for one."""
+    cleared = text
     for state in (source, target):
-        text = painted(text, state, FREE)
-    layout = read_map(text)
+        cleared = painted(cleared, state, FREE)
+    layout = read_map(cleared)
     free = [letter for letter in SOURCES if not layout.at(letter)]
     if not free or source == target:
         return text

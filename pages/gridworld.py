@@ -12,6 +12,7 @@ from core.gridworld import (
     PRESETS,
     REWARDS,
     SIDES,
+    SOURCES,
     GridworldConfig,
     Unbounded,
     edited,
@@ -66,6 +67,10 @@ def touch(cell: tuple[str, int, int]) -> None:
     elif source is None:
         st.session_state["gridworld_teleport"] = text, state
         controls.put(cell=state)
+    elif source != state and linked(text, source, state, reward) == text:
+        st.toast(
+            t(f"最多 {len(SOURCES)} 个传送。", f"There are at most {len(SOURCES)} teleports."), icon=":material/block:"
+        )
     else:
         paint(linked(text, source, state, reward))
 

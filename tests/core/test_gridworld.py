@@ -329,7 +329,10 @@ def test_painting_keeps_a_map_whole():
     assert text == "SA5_~a_G"
     assert painted(text, 3, "W") == "S__~W_G"  # a teleport that loses an end goes
     assert painted(text, 1, "A", 2.0) == "SA2_~a_G"
-    assert linked(text, 2, 2) == text
+    assert linked(text, 0, 0) == text
+    full = "ABDE~abde~S__G"
+    assert linked(full, 8, 11) == full, "no letter is left, and nothing is lost"
+    assert linked(full, 0, 11) == "ABDE~_bde~S__a", "one that ends there makes room"
     assert (
         resized(text, 2, 2) == "SA5~a_"
         and resized(text, 3, 4) == "SA5__~a_G_~____"
