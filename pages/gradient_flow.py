@@ -5,8 +5,8 @@ from functools import partial
 import streamlit as st
 
 from core.config import SettingError, Span
-from core.data.sequences import SERIES_LENGTHS
-from core.gradient_flow import PRESETS, GradientFlowConfig, race
+from core.data.sequences import SERIES_LENGTHS, steps_of
+from core.gradient_flow import PRESETS, GradientFlowConfig, race, time_steps
 from core.optimizers import OPTIMIZERS
 from pages.ui import challenges, lesson, own_series, predict, scene
 from pages.ui import pictures_gradient_flow as pictures
@@ -29,7 +29,7 @@ def explain(error: ValueError) -> str:
 UNITS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 controls = lesson.begin("gradient_flow", GradientFlowConfig())
 controls.view("relative", False)
-controls.view("back", 10, range(1, 200))
+controls.view("back", 10, range(1, steps_of("copying", controls.limits["length"][-1])))
 controls.view("diagonal", 0.9, Span(0.0, 1.2, 0.05))
 controls.view("coupling", 5.0, Span(0.0, 10.0, 0.5))
 controls.view("power", 9, range(pictures.POWERS + 1))
@@ -100,9 +100,13 @@ with above:
 training = st.container()  # stands here, and comes last: it draws the picture below too
 with st.expander(t("一个因子一个因子地乘：雅可比矩阵的乘积和它的界", "Factor by factor: the product of Jacobians and its bounds"), key="gradient_flow_chain", icon=":material/grid_on:", on_change="rerun") as part:  # fmt: skip
     if part.open:
+        factors = time_steps(config) - 1
+        controls.limits["back"] = range(1, factors + 1)
+        controls.correct(back=min(controls.value("back"), factors))
         first, second = st.columns(2)
         with first:
-            controls.slider("back", t("从最后一步往前，乘几个因子", "Factors, from the last step backwards"))
+            if factors > 1:
+                controls.slider("back", t("从最后一步往前，乘几个因子", "Factors, from the last step backwards"))
         with second:
             if config.compare == "cells":
                 unit = controls.choice("unit", t("哪一种单元", "Which cell"), UNITS)

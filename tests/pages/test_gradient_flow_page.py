@@ -122,6 +122,16 @@ def test_hidden_parts_answer_when_they_are_opened():
     assert list(app.session_state["gradient_flow_race"].runs) == list(RUNS.values())
 
 
+@pytest.mark.parametrize(("settings", "most"), [({"length": 5}, 4), ({"length": 200, "task": "copying"}, 219), ({"length": 2}, None)])  # fmt: skip
+def test_no_more_factors_than_there_are_steps_back(settings, most):
+    app = open_page(hidden=2, back=min(150, most or 2), **settings)
+    app.session_state["gradient_flow_chain"] = True
+    app.run()
+    assert not app.exception
+    (slider,) = [each for each in app.slider if each.key == "gradient_flow_back"] or [None]
+    assert (slider and slider.max) == most
+
+
 # ---- pictures
 
 
