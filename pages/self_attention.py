@@ -182,7 +182,7 @@ else:
     else:
         right.altair_chart(readable(pictures.cost_chart(config, measured)), alt=t("实测时间随序列长度", "Measured time against length"))  # fmt: skip
     st.markdown(pictures.layer_table(config))
-    st.caption(t("循环层的参数与自注意力最接近。短序列上循环层的乘法少，但要一步接一步地做。", "The recurrent layer that is nearest in parameters. On short sequences it multiplies less, but one step after the other."))  # fmt: skip
+    st.caption(t("循环层的参数与自注意力最接近。它的乘法更少，序列越长少得越多，但要一步接一步地做。", "The recurrent layer that is nearest in parameters. It multiplies less, the more so the longer the sequence, but one step after the other."))  # fmt: skip
 
 with panel:
     live.panel()

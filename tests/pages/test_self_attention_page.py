@@ -10,7 +10,10 @@ from core.self_attention import (
     accuracy_of_each,
     accuracy_without,
     answers_of,
+    attention_products,
     look,
+    rnn_products,
+    rnn_width,
     symbols_of,
 )
 from core.training import ACCURACY, Run
@@ -203,3 +206,10 @@ def test_heads_that_are_gone_are_no_longer_switched_off():
     assert app.session_state["settings"]["self_attention_silent"] == (2,)
     app = open_page("self_attention", "en", self_attention_silent="7")
     assert not app.exception and app.session_state["settings"]["self_attention_silent"] == ()
+
+
+@pytest.mark.parametrize("width", SelfAttentionConfig.LIMITS["width"])
+def test_the_recurrent_layer_multiplies_less_the_more_so_the_longer_the_sequence(width):
+    hidden = rnn_width(SelfAttentionConfig(width=width))
+    ratios = [attention_products(length, width) / rnn_products(length, width, hidden) for length in (4, *pictures.LENGTHS)]  # fmt: skip
+    assert ratios[0] > 1 and ratios == sorted(ratios), "as the caption tells"
