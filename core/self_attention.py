@@ -10,6 +10,7 @@ Sources: Vaswani et al. 2017, "Attention is all you need"; nndl "自注意力模
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -254,13 +255,14 @@ class TokensError(ValueError):
 
 
 def tokens_from(config: SelfAttentionConfig, text: str) -> Tensor:
-    """A sequence (T,) that somebody has written, such as "310542" or "([])()"; spaces do not count.
+    """A sequence (T,) that somebody has written, such as "310542" or "([])()"; spaces do not count, and digits and
+    brackets may be as wide as a Chinese keyboard has them.
 
     Raises:
         TokensError: a symbol that the task does not have, another length than the config's, or unbalanced brackets.
     """
     symbols = symbols_of(config.task)
-    written = "".join(text.split())
+    written = "".join(unicodedata.normalize("NFKC", text).split()).translate(str.maketrans("【】", "[]"))
     for symbol in written:
         if symbol not in symbols:
             raise TokensError("symbol", symbol)

@@ -16,6 +16,7 @@ from core.self_attention import (
     TRANSFORMER_TASKS,
     MultiHeadAttention,
     SelfAttentionConfig,
+    TokensError,
     Transformer,
     accuracy_of_each,
     accuracy_without,
@@ -32,6 +33,7 @@ from core.self_attention import (
     rnn_width,
     shuffled,
     sinusoids,
+    tokens_from,
 )
 from core.training import Run
 
@@ -201,6 +203,23 @@ def test_partners_are_the_only_pairing_in_which_no_two_cross():
 def test_brackets_that_are_not_balanced_are_refused(row):
     with pytest.raises(ValueError, match="bracket"):
         partners(row)
+
+
+@pytest.mark.parametrize(("task", "text", "row"), [
+    ("sort", "31 05", [3, 1, 0, 5]), ("sort", "３１０５", [3, 1, 0, 5]),
+    ("brackets", "([])", [0, 2, 3, 1]), ("brackets", "（【】）", [0, 2, 3, 1]),
+])  # fmt: skip
+def test_a_sequence_is_read_as_it_is_written_on_any_keyboard(task, text, row):
+    assert tokens_from(SelfAttentionConfig(task=task, length=4), text).tolist() == row
+
+
+@pytest.mark.parametrize(("task", "text", "kind"), [
+    ("sort", "3106", "symbol"), ("sort", "310", "length"), ("brackets", "([)]", "balance"),
+])  # fmt: skip
+def test_a_sequence_that_the_task_does_not_have_is_refused(task, text, kind):
+    with pytest.raises(TokensError) as error:
+        tokens_from(SelfAttentionConfig(task=task, length=4), text)
+    assert error.value.kind == kind
 
 
 @pytest.mark.parametrize("task", TRANSFORMER_TASKS)
