@@ -92,6 +92,49 @@ def test_drawing_goes_first_but_does_not_starve_training(monkeypatch):
     thread.join()
 
 
+def test_pages_are_drawn_in_the_order_they_were_asked_for(monkeypatch):
+    monkeypatch.setattr("pages.ui.turns.QUEUEING", 3600.0)
+    turns, order, inside = Turns(), [], []
+
+    def draw(name):
+        with turns.drawing():
+            inside.append(name)
+            assert inside == [name]
+            order.append(name)
+            time.sleep(0.002)
+            inside.remove(name)
+
+    threads = [threading.Thread(target=draw, args=(name,), daemon=True) for name in "abcdefgh"]
+    with turns.drawing():
+        for place, thread in enumerate(threads, start=2):
+            thread.start()
+            deadline = time.monotonic() + 300
+            while len(turns._drawers) < place:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+        assert not order
+    for thread in threads:
+        thread.join(300)
+    assert order == [*"abcdefgh"]
+
+
+def test_a_page_that_takes_its_time_is_not_waited_for(monkeypatch):
+    turns, drawn = Turns(), threading.Event()
+
+    def draw():
+        with turns.drawing():
+            drawn.set()
+
+    monkeypatch.setattr("pages.ui.turns.QUEUEING", 0.05)
+    with turns.drawing():
+        thread = threading.Thread(target=draw, daemon=True)
+        thread.start()
+        assert drawn.wait(300)
+        thread.join(300)
+    with turns.slice(alive=lambda: None):
+        assert not turns._drawers
+
+
 def test_in_a_crowd_the_browsers_ask_less_often(monkeypatch):
     turns, clock = Turns(), SimpleNamespace(monotonic=lambda: clock.now, now=0.0)
     monkeypatch.setattr(module_of_turns, "time", clock)
