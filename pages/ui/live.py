@@ -171,7 +171,11 @@ class Live:
             for config in configs.values() if planned else ():
                 replay(config, [change._replace(step=0) for change in planned])
         except Exception:  # a tampered value may do anything to a learner
-            note(self._name("did"), text, "step~name~value")
+            note(
+                self._name("did"),
+                text,
+                encode_interventions([Intervention(200, "learning_rate", 0.05)]).replace("~", r"\~") + " …",
+            )
             return ()
         return planned
 

@@ -218,7 +218,7 @@ def test_another_learning_rate_before_the_first_step_keeps_the_rest_of_the_plan(
 )  # fmt: skip
 def test_tampered_changes_are_noted_and_none_is_made(text, language):
     app = open_page("convolution", convolution_did=text, lang=language)
-    assert "convolution_did" in notes(app)
+    assert "convolution_did" in notes(app) and r"200\~lr\~0.05 …" in notes(app)
     run = race_of(app, "convolution").leader
     assert run.planned == [] and run.interventions == []
     steps(app, "convolution", 2)
