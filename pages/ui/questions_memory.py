@@ -80,7 +80,7 @@ def questions() -> tuple[Question, ...]:
             ),
             number=Number(range(1, 11), near=1.0),
             runs=QUIET,
-            steps=320,
+            steps=400,
         ),
         Question(
             "lost",
