@@ -304,7 +304,7 @@ def network_of(config: PoolingConfig, state: dict[str, Tensor]) -> PoolingNetwor
     """The network with the weights of a snapshot."""
     network = PoolingNetwork(config)
     network.load_state_dict(state)
-    return network  # type: ignore[return-value]
+    return network
 
 
 @torch.no_grad()
