@@ -84,6 +84,14 @@ def test_it_is_torchs_layer_in_values_weights_and_gradients(heads, padded, causa
         assert (mine - other).abs().max() < 1e-10
 
 
+def test_initial_weights_spread_as_those_of_torchs_layer():
+    torch.manual_seed(0)
+    theirs = torch.nn.MultiheadAttention(64, 4).state_dict()
+    for name, ours in MultiHeadAttention(64, 4, torch.Generator().manual_seed(0)).state_dict().items():
+        largest = theirs[name].abs().max().item()
+        assert ours.abs().max().item() == pytest.approx(largest, rel=0.02), name
+
+
 def test_who_may_attend_to_nothing_has_no_weights_and_the_bias_for_an_output():
     layer = pair()[0]
     x = torch.randn(2, 5, 16, generator=generator(3), dtype=torch.float64, requires_grad=True)
