@@ -89,6 +89,7 @@ class Viewer:
         self.timers: dict[str, asyncio.Task] = {}
         self.errors: list[str] = []
         self.charts = 0
+        self.counts: list[tuple[float, int]] = []  # when the page told a number of steps, and which
         self.page = ""
         self.idle = asyncio.Event()
 
@@ -145,6 +146,8 @@ class Viewer:
             self.errors.append(f"{proto.type}: {proto.message}")
         elif kind == "metric":
             self.metrics[proto.label] = proto.body
+            if proto.label == "Step":
+                self.counts.append((time.perf_counter(), self.steps))
         elif kind == "vega_lite_chart":
             self.charts += 1
         if proto is not None and "id" in proto.DESCRIPTOR.fields_by_name and proto.id:
@@ -204,3 +207,9 @@ class Viewer:
     @property
     def steps(self) -> int:
         return int(re.sub(r"\D", "", self.metrics.get("Step", "")) or 0)
+
+    def pace(self, since: float) -> float:
+        """Steps per second from the number of steps that the page showed at the moment `since` to the newest that it told."""
+        began, steps = max(count for count in self.counts if count[0] <= since)
+        ended, more = self.counts[-1]
+        return (more - steps) / (ended - began)

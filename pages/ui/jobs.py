@@ -14,7 +14,7 @@ import streamlit as st
 from core.config import Config
 from core.training import Intervention, Race, Run, race_of
 from pages.ui.text import t
-from pages.ui.turns import TICK, TURNS
+from pages.ui.turns import SLICE, TICK, TURNS
 
 BUDGET = 10.0  # seconds of training that an experiment gets, whoever else trains meanwhile
 STINT = 1.0  # seconds after which the fragment ends, so that another job of the page gets its turn
@@ -117,7 +117,7 @@ def _tick(job: Job, key: str, waits: bool) -> None:
     began = time.perf_counter()
     while job.running and time.perf_counter() - began < STINT:
         with TURNS.slice(alive=_alive):
-            job.advance(TURNS.length)
+            job.advance(SLICE)
         bar.progress(*_progress(job, waits))
     if not job.running:
         st.rerun()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 import streamlit as st
@@ -23,12 +23,12 @@ from pages.ui import drawings, pins, scene, share, take_home
 from pages.ui.address import decode_interventions, encode_interventions
 from pages.ui.controls import LATE, STARTED, Controls, key_of, note, put, settings
 from pages.ui.readings import Frame, Inside
-from pages.ui.text import t, term
-from pages.ui.turns import TICK, TURNS
+from pages.ui.text import language, speak, t, term
+from pages.ui.turns import SLICE, TICK, TURNS
 
 SENDING = 1.4  # what a frame takes with being sent, by what it takes to draw
 FILM_FRAME = 0.2  # seconds that a replayed step is shown
-COUNT_SHARE, CURVES_SHARE, PICTURES_SHARE = 0.006, 0.01, 0.01  # of this server's time, at most, to redraw them
+COUNT_SHARE, CURVES_SHARE, PICTURES_SHARE = 0.004, 0.007, 0.007  # of this server's time, at most, to redraw them
 LIMIT = 400_000  # steps; more than a minute at full speed, unless a lesson is so quick that it asks for more
 STEP_LIMITS = range(100, 10_000_001)
 LIMITS = tuple(digit * 10**power for power in range(2, 7) for digit in (1, 2, 5))  # of the slider of a lesson's own
@@ -94,6 +94,7 @@ class Live:
             controls.view("limit", limit, STEP_LIMITS)
         controls.view("did", "")  # what was changed on the way, for the address
         self.pictures: list[tuple[Any, Picture, str | None, str, dict[str, Callable]]] = []
+        self.sent: dict[str, Any] = {}  # what the browser has of them
         self.message = ""
         self.inside: Inside | None = None
         self.has_buttons = self.panelled = self.training = False
@@ -228,7 +229,7 @@ class Live:
         clicked = {} if on_click is None else {"on_cell": partial(self._clicked, key, "cell", on_click), "on_go": partial(self._clicked, key, "go", on_click)}  # fmt: skip
         self.pictures.append((st.empty(), draw, run, key, clicked))
         if self.panelled:  # which draws those that stand above it
-            self._show(*self.pictures[-1])
+            self._show(*self.pictures[-1], self._pictured)
 
     def picture_all(self, draw: Picture, on_click: Click | None = None) -> None:
         """Like `picture` for `draw(configs, snapshots)`: dicts by the runs' names."""
@@ -251,17 +252,24 @@ class Live:
             self.beside.draw()
 
     def _draw_pictures(self) -> None:
+        pictured = cache(self._pictured)  # one copy of the weights serves them all
         for picture in self.pictures:
-            self._show(*picture)
+            self._show(*picture, pictured)
 
-    def _show(self, place: Any, draw: Picture, run: str | None, key: str, clicked: dict[str, Callable]) -> None:
+    def _show(
+        self, place: Any, draw: Picture, run: str | None, key: str, clicked: dict[str, Callable],
+        pictured: Callable[[Run], Snapshot],
+    ) -> None:  # fmt: skip
         if run == "*":
-            given = self.race.configs, {name: self._pictured(each) for name, each in self.race.runs.items()}
+            given = self.race.configs, {name: pictured(each) for name, each in self.race.runs.items()}
         else:
             chosen = self.race.runs[run] if run else next(iter(self.race.runs.values()))
-            given = chosen.config, self._pictured(chosen)
-        with place:
-            scene.stream(draw(*given) if self.training else drawings.drawn(draw, *given), key, **clicked)
+            given = chosen.config, pictured(chosen)
+        sent = scene.payload(draw(*given) if self.training else drawings.drawn(draw, *given))
+        if not self.training or sent != self.sent.get(key):  # a picture that stays as it is costs nothing
+            with place:
+                scene.stream(sent, key, **clicked)
+        self.sent[key] = sent
 
     # by hand
 
@@ -465,6 +473,7 @@ class Live:
     def _tick(self) -> None:
         """The fragment: draws, and while playing trains until a click, the limit or divergence ends it."""
         on_one_core()  # a rerun of the fragment alone is a thread of its own
+        speak(language())
         frame = Frame(self)
         count, curves, pictures = (Allowance(share) for share in (COUNT_SHARE, CURVES_SHARE, PICTURES_SHARE))
         with curves.spent():
@@ -507,8 +516,9 @@ class Live:
             speed, made = self.controls.value("speed"), len(race.leader.interventions)
             steps = math.inf if speed == "full" else max(1, round(float(speed) / FRAMES))
             TURNS.see(id(race))
-            with TURNS.slice(alive=self._alive):
-                race.advance(TURNS.length, min(self.limit, race.steps + steps), goal)
+            with TURNS.slice(alive=self._alive) as wanted:
+                limit = min(self.limit, race.steps + steps)
+                race.advance(SLICE, limit, lambda race: goal(race) or wanted())
             if len(race.leader.interventions) != made:
                 st.rerun()  # a planned change: the sliders outside of this fragment follow
             now = time.perf_counter()
@@ -533,7 +543,7 @@ class Live:
         if curves.due():
             with curves.spent():
                 self._draw_curves(frame)
-        elif count.due():
+        elif count.due() or TURNS.waiting > 1:  # in a class turns are rare enough to tell each one's steps
             with count.spent():
                 frame.count()
         if pictures.due():

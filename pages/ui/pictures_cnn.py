@@ -159,8 +159,7 @@ def flow(config: CNNConfig, snapshot: Snapshot, digit: int, group: int = 1) -> S
 
     Of layers with more channels than fit a group of them is drawn.
     """
-    digits = load(config.data)
-    stages = trace(config, snapshot.state, digits.test_images[digit : digit + 1])
+    digits, stages = load(config.data), stages_of(config, snapshot.state, digit)
     rows = {row.name: row for row in layers(config)}
     label = int(digits.test_labels[digit])
     blocks = [block_figure(config, snapshot, stages, rows, block, group) for block in range(1, config.blocks + 1)]
@@ -171,6 +170,19 @@ def flow(config: CNNConfig, snapshot: Snapshot, digit: int, group: int = 1) -> S
             "A digit on its way through the network: filters, maps, pooling, flattening, scores, probabilities",
         ),
     )
+
+
+newest: tuple[CNNConfig | None, dict, int, Trace | None] = (None, {}, 0, None)  # what `stages_of` gave last
+
+
+def stages_of(config: CNNConfig, state: dict[str, Tensor], digit: int) -> Trace:
+    """The stages of a held-out digit; two pictures of one moment, which have the very same `state`, share them."""
+    global newest
+    of, weights, of_digit, stages = newest
+    if stages is None or weights is not state or (of, of_digit) != (config, digit):
+        stages = trace(config, state, load(config.data).test_images[digit : digit + 1])
+        newest = config, state, digit, stages
+    return stages
 
 
 def title(figure: Figure, text: str, onward: bool = True) -> None:
@@ -318,7 +330,7 @@ def bars(figure: Figure, scores: Tensor, y: float, label: int | None) -> None:
 def evidence(config: CNNConfig, snapshot: Snapshot, digit: int, label: int, group: int = 1) -> Scene:
     """The head's weights for a class on the maps that they belong to, and weight times map, which adds up to the score."""
     image = load(config.data).test_images[digit]
-    stages = trace(config, snapshot.state, image[None])
+    stages = stages_of(config, snapshot.state, digit)
     found = fold_head(snapshot.state, label, stages)
     products = found.weights * stages.pooled[-1][0]
     part = shown(len(products), group)

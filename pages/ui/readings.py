@@ -27,6 +27,7 @@ class Frame:
         self.pinned = {metric: pins.overlay(live, metric) for metric in live.race.groups[""]}
         self.places: dict[str, Any] = {}
         self.texts: dict[str, Any] = {}  # what stands in them, so that only what changed is sent
+        self.shown: dict[str, Any] = {}  # which moment the charts show
 
     def draw(self) -> None:
         race = self.live.race
@@ -88,6 +89,8 @@ class Frame:
 
     def _chart(self, row: Any, metric: Metric) -> None:
         name = f"chart_{metric.name}"
+        if self._unchanged(name):
+            return
         logarithmic = charts.is_logarithmic(metric, self.logarithmic)
         height = charts.PRESENTED_HEIGHT if share.presenting() else charts.HEIGHT
         pinned = self.pinned[metric]
@@ -107,6 +110,13 @@ class Frame:
             + self._reached(metric),
             **options,
         )
+
+    def _unchanged(self, name: str) -> bool:
+        """Whether the chart shows what there is: between two evaluations there is nothing new, however many steps."""
+        live, runs = self.live, self.live.race.runs.values()
+        now = live.playing, live.replayed, tuple((run.history[-1].step, len(run.interventions)) for run in runs)
+        before, self.shown[name] = self.shown.get(name), now
+        return now == before
 
     def _reached(self, metric: Metric) -> str:
         """For `alt`: what a resting run has come to. Nothing while it moves: a chart whose `alt` changes is built anew."""

@@ -328,12 +328,12 @@ def of_the_page() -> Iterator[None]:
 
 
 def stream(
-    scene: Scene,
+    sent: dict[str, Any],
     key: str,
     on_cell: Callable[[], None] | None = None,
     on_go: Callable[[], None] | None = None,
 ) -> None:
-    """Like `show`, any number of times in one run: the figure in the browser stays and is painted anew.
+    """Like `show` of the `payload`, any number of times in one run: the figure in the browser stays and is painted anew.
 
     Streamlit takes a key that comes twice in one run for a mistake, and gives a component without a key a new identity
     with every change of its data, so that the browser would build it anew for every frame. So the key is freed first.
@@ -346,7 +346,7 @@ def stream(
                     taken._data.discard(name)
     with of_the_page():
         component(
-            data=payload(scene), key=key, on_cell_change=on_cell or nothing, on_go_change=on_go or nothing
+            data=sent, key=key, on_cell_change=on_cell or nothing, on_go_change=on_go or nothing
         )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Whose turn it is to train: one slice at a time for all viewers of this server, first come, first served.
 
 Without it the viewers' threads fight over the interpreter lock, and ten of them get less done than one. Drawing goes
-first: while any page is being drawn no new slice starts, so sliders answer while a class trains.
+first: when a page is to be drawn the slice ends, and no new one starts, so sliders answer while a class trains.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SLICE = 0.1  # seconds of training between two looks at the page
-CROWDED_SLICE = 0.08  # when several viewers train
 TICK = 0.3  # seconds until a training fragment starts by itself, and starts again if it ended …
-CROWDED_TICK = 0.05  # … or so many for each viewer who trains: the browsers' asking costs, and turns come later anyway
+CROWDED_TICK = 0.1  # … or so many for each viewer who trains: the browsers' asking costs, and turns come later anyway
 FORGOTTEN = 10.0  # seconds after which who was not seen to train is not counted
-PATIENCE = 0.15  # seconds between two looks at whether the viewer has clicked something
+PATIENCE = 0.2  # seconds between two looks at whether the viewer has clicked something
 QUEUEING = 1.0  # seconds that a page waits for those drawn before it, at most
 YIELDING = 0.5  # seconds that a slice lets others draw first, at most: drawing must not starve training
 
@@ -35,11 +34,6 @@ class Turns:
     def waiting(self) -> int:
         """How many viewers train or wait to."""
         return len(self._queue)
-
-    @property
-    def length(self) -> float:
-        """Seconds that a slice may last now."""
-        return SLICE if self.waiting == 1 else CROWDED_SLICE
 
     def tick(self, viewer: int) -> float:
         """Seconds between two times that the browser of this viewer, who trains, asks for a training fragment."""
@@ -77,9 +71,12 @@ class Turns:
                 self._wake()
 
     @contextmanager
-    def slice(self, alive: Callable[[], object]) -> Iterator[None]:
-        """Wait for a turn and hold it; `alive` is called while waiting and may raise to leave the queue."""
-        turn = threading.Event()
+    def slice(self, alive: Callable[[], object]) -> Iterator[Callable[[], bool]]:
+        """Wait for a turn and hold it; `alive` is called while waiting and may raise to leave the queue.
+
+        What it gives says whether the slice should end early, as somebody's page is to be drawn.
+        """
+        turn, gives_way = threading.Event(), True
         with self._guard:
             self._queue.append(turn)
             self._wake()
@@ -90,8 +87,9 @@ class Turns:
                 if self._queue[0] is turn:
                     head_since = head_since or time.monotonic()
                     if time.monotonic() - head_since > YIELDING:
+                        gives_way = False
                         break
-            yield
+            yield lambda: gives_way and bool(self._drawers)
         finally:
             with self._guard:
                 self._queue.remove(turn)

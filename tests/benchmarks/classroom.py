@@ -21,7 +21,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from pages.ui.turns import CROWDED_SLICE, SLICE  # noqa: E402
+from pages.ui.turns import SLICE  # noqa: E402
 from tests.server import Viewer, cpu_seconds, process_of, resident_memory, serve  # noqa: E402
 
 LOOP = """
@@ -30,16 +30,16 @@ from importlib import import_module
 from core.training import Race
 module = import_module("core.{lesson}")
 config = next(iter(module.PRESETS.values()))
-races = [Race(module.race(config) if {race} else {{"run": config}}) for _ in range({viewers})]
-def train(seconds):
+def train(races, seconds):
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         for race in races:
             race.advance({slice})
 for line in sys.stdin:
-    train(0.5)
+    races = [Race(module.race(config) if {race} else {{"run": config}}) for _ in range({viewers})]
+    train(races, {warming})
     steps, wall, cpu = sum(race.steps for race in races), time.perf_counter(), time.process_time()
-    train(float(line))
+    train(races, float(line))
     made = sum(race.steps for race in races) - steps
     print(made / (time.perf_counter() - wall), made / (time.process_time() - cpu), flush=True)
 """
@@ -62,14 +62,16 @@ class Loop:
     """As many runs in turn, without a page, in a process of their own that trains when it is asked to."""
 
     def __init__(self, lesson: str, viewers: int):
-        slice = SLICE if viewers == 1 else CROWDED_SLICE
-        code = LOOP.format(root=str(ROOT), lesson=lesson, viewers=viewers, race=lesson in RACES, slice=slice)
+        code = LOOP.format(
+            root=str(ROOT), lesson=lesson, viewers=viewers, race=lesson in RACES, slice=SLICE, warming=warming(viewers)
+        )
         self.process = subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def rates(self, seconds: float) -> Rates:
-        """Of so many seconds of training."""
+        """Of so many seconds of training with fresh runs: one that has converged is up to a tenth slower, as its
+        gradients are subnormal numbers."""
         self.process.stdin.write(f"{seconds}\n")
         self.process.stdin.flush()
         return Rates(*map(float, self.process.stdout.readline().split()))
@@ -85,14 +87,16 @@ async def open_all(port: int, lesson: str, count: int) -> tuple[list[Viewer], li
 
 
 async def train(viewers: list[Viewer], lesson: str, seconds: float, process: Path) -> tuple[Rates, list[float]]:
-    """All press Play, train and pause: the rates together, and the steps of each."""
+    """All begin anew and train: the rates together, and the steps per second of each."""
+    for viewer in viewers:
+        await viewer.press(f"{lesson}_reset")
     await asyncio.gather(*(viewer.press(f"{lesson}_play") for viewer in viewers))
     await asyncio.sleep(warming(len(viewers)))
-    before, began, cpu = [viewer.steps for viewer in viewers], time.perf_counter(), cpu_seconds(process)
+    began, cpu = time.perf_counter(), cpu_seconds(process)
     await asyncio.sleep(seconds)
     elapsed, used = time.perf_counter() - began, cpu_seconds(process) - cpu
-    made = [viewer.steps - steps for viewer, steps in zip(viewers, before, strict=True)]
-    return Rates(sum(made) / elapsed, sum(made) / used), made
+    paces = [viewer.pace(began) for viewer in viewers]
+    return Rates(sum(paces), sum(paces) * elapsed / used), paces
 
 
 async def pause(viewers: list[Viewer], lesson: str) -> list[float]:
@@ -118,9 +122,9 @@ async def main(lesson: str, slider: str, crowds: list[int], seconds: float, roun
             viewers, opened = await open_all(port, lesson, count)
             alone, page, made, pauses = [await asyncio.to_thread(loop.rates, seconds)], [], [0.0] * count, []
             for _ in range(rounds):
-                rates, steps = await train(viewers, lesson, seconds, process)
+                rates, paces = await train(viewers, lesson, seconds, process)
                 page.append(rates)
-                made = [a + b for a, b in zip(made, steps, strict=True)]
+                made = [a + b for a, b in zip(made, paces, strict=True)]
                 if len(page) == rounds:
                     sliders = [await viewer.slide(f"{lesson}_{slider}", 5) for viewer in viewers[: max(1, count // 3)]]
                 pauses += await pause(viewers, lesson)

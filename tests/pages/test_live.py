@@ -382,7 +382,7 @@ def test_the_number_of_steps_moves_while_the_curves_wait(monkeypatch):
     told = []
     monkeypatch.setattr(live.st, "fragment", at_once)
     monkeypatch.setattr(live.Allowance, "due", lambda self: self.share == live.COUNT_SHARE)
-    monkeypatch.setattr(live.TURNS.__class__, "length", 0.0)
+    monkeypatch.setattr(live, "SLICE", 0.0)
     count = live.Frame.count
     monkeypatch.setattr(live.Frame, "count", lambda frame: (told.append(frame.live.race.steps), count(frame)))
     app = AppTest.from_function(page_with_work_beside, default_timeout=600).run()
