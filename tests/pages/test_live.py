@@ -15,10 +15,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import Config, Span
 from core.convolution import ConvolutionConfig
-from core.training import ACCURACY, LOSS, Metric, Race
-from pages.ui import charts, live, pins, readings, take_home
+from core.training import ACCURACY, LOSS, Metric, Race, is_due
+from pages.ui import charts, live, pins, readings, scene, take_home
 from pages.ui import turns as module_of_turns
 from pages.ui.address import decode, encode, fits
+from pages.ui.scene import Figure, Scene
 from pages.ui.turns import CROWDED_TICK, FORGOTTEN, TICK, TURNS, Turns
 from tests.lessons import open_lesson
 
@@ -90,6 +91,19 @@ def test_drawing_goes_first_but_does_not_starve_training(monkeypatch):
         thread.start()
         assert trained.wait(300)
     thread.join()
+
+
+def test_a_slice_gives_way_to_drawing_unless_it_has_waited_for_it_long_enough(monkeypatch):
+    turns = Turns()
+    with turns.slice(alive=lambda: None) as wanted:
+        assert not wanted()
+        with turns.drawing():
+            assert wanted()
+        assert not wanted()
+    monkeypatch.setattr("pages.ui.turns.YIELDING", 0.0)
+    monkeypatch.setattr("pages.ui.turns.PATIENCE", 0.01)
+    with turns.drawing(), turns.slice(alive=lambda: None) as wanted:
+        assert not wanted(), "else training would starve"
 
 
 def test_pages_are_drawn_in_the_order_they_were_asked_for(monkeypatch):
@@ -390,6 +404,107 @@ def test_the_number_of_steps_moves_while_the_curves_wait(monkeypatch):
     app.button(key="cnn_play").click().run()
     assert not app.exception
     assert set(range(1, 31)) <= set(told), "a slice of no length is one step"
+
+
+def page_with_pictures():
+    from pages.ui.controls import Controls
+    from pages.ui.live import Live
+    from tests.pages.test_live import LimitedConfig, moving, still
+
+    controls = Controls("cnn", LimitedConfig())
+    panel = Live(controls, {"run": LimitedConfig()})
+    for picture in (moving, still, moving):
+        panel.picture(picture)
+    panel.panel()
+
+
+SEEN = []  # snapshots given to pictures
+
+
+def moving(config, snapshot):
+    SEEN.append(snapshot)
+    return Scene((Figure(9, 9).text(str(snapshot.step), 0, 0),), "how many steps")
+
+
+def still(config, snapshot):
+    return Scene((Figure(9, 9).text("always the same", 0, 0),), "nothing moves")
+
+
+def play_step_by_step(monkeypatch):
+    """Play a page with pictures to its end, everything drawn after every step; what was sent of which chart and picture."""
+    sent = []
+    monkeypatch.setattr(live.st, "fragment", at_once)
+    monkeypatch.setattr(live.Allowance, "due", lambda self: True)
+    monkeypatch.setattr(live, "SLICE", 0.0)
+    rows, stream = charts.curve_rows, scene.stream
+    monkeypatch.setattr(
+        charts, "curve_rows", lambda race, *rest: (sent.append(("chart", race.steps)), rows(race, *rest))[1]
+    )
+    monkeypatch.setattr(
+        scene, "stream", lambda data, key, **rest: (sent.append((key, data["scene"]["alt"])), stream(data, key, **rest))
+    )
+    app = AppTest.from_function(page_with_pictures, default_timeout=600).run()
+    sent.clear()
+    SEEN.clear()
+    app.button(key="cnn_play").click().run()
+    assert not app.exception and app.session_state["cnn_race"].steps == 30
+    return sent
+
+
+def test_a_picture_that_stays_as_it_is_is_not_sent_again(monkeypatch):
+    keys = [key for key, _ in play_step_by_step(monkeypatch) if key != "chart"]
+    counts = {key: keys.count(key) for key in set(keys)}
+    assert counts["cnn_picture0"] == counts["cnn_picture2"] > 30, "once per step, and by the page"
+    assert counts["cnn_picture1"] <= 4, "by each run of the page, and once when it begins to train"
+
+
+def test_a_curve_is_sent_again_only_after_an_evaluation(monkeypatch):
+    steps = [step for what, step in play_step_by_step(monkeypatch) if what == "chart"]
+    within = steps[steps.index(1) : len(steps) - steps[::-1].index(30)]
+    drawn = sorted(set(within))
+    assert drawn == [step for step in range(1, 31) if is_due(step)] + [30] * (not is_due(30)), "the last by the page"
+    assert len(drawn) < 30
+
+
+def test_the_pictures_of_one_moment_share_one_copy_of_the_weights(monkeypatch):
+    play_step_by_step(monkeypatch)
+    pairs = list(zip(SEEN[::2], SEEN[1::2], strict=True))
+    assert any(first.step == 5 for first, _ in pairs)
+    assert all(first is second for first, second in pairs if 0 < first.step < 30)
+
+
+def test_in_a_class_the_steps_are_told_at_every_turn(monkeypatch):
+    told = []
+    monkeypatch.setattr(live.st, "fragment", at_once)
+    monkeypatch.setattr(live.Allowance, "due", lambda self: False)
+    monkeypatch.setattr(live, "SLICE", 0.0)
+    monkeypatch.setattr(live.TURNS.__class__, "waiting", 30)
+    count = live.Frame.count
+    monkeypatch.setattr(live.Frame, "count", lambda frame: (told.append(frame.live.race.steps), count(frame)))
+    app = AppTest.from_function(page_with_pictures, default_timeout=600).run()
+    app.button(key="cnn_play").click().run()
+    assert not app.exception
+    assert set(range(1, 31)) <= set(told)
+
+
+def test_training_gives_way_to_a_page_that_is_to_be_drawn(monkeypatch):
+    lengths = []
+    monkeypatch.setattr(live.st, "fragment", at_once)
+    monkeypatch.setattr(live, "SLICE", 3600.0)
+    advance = Race.advance
+
+    def amidst(race, *rest):
+        before = race.steps
+        monkeypatch.setattr(live.TURNS, "_drawers", [None])  # somebody has clicked
+        advance(race, *rest)
+        monkeypatch.setattr(live.TURNS, "_drawers", module_of_turns.deque())
+        lengths.append(race.steps - before)
+
+    app = AppTest.from_function(page_with_pictures, default_timeout=600).run()
+    monkeypatch.setattr(Race, "advance", amidst)
+    app.button(key="cnn_play").click().run()
+    assert not app.exception
+    assert lengths == [1] * 30, "a slice ends with the step that is under way"
 
 
 def test_a_curve_shows_where_it_has_come_to():
