@@ -52,7 +52,7 @@ lesson.presets(
         "too_fast": Preset(t("太快", "Too fast"), PRESETS["too_fast"], t("0.105 略过界限 2/λ = 0.1：梯度下降第 70 步发散，Nesterov 第 8 步；动量 51 步到。", "0.105 is just past 2/λ = 0.1: SGD diverges at step 70, Nesterov at step 8; momentum arrives in 51."), breaks=True),
         "nesterov_too_fast": Preset(t("只有 Nesterov 太快", "Too fast for Nesterov"), PRESETS["nesterov_too_fast"], t("0.08 超过 Nesterov 的界限 0.068：第 17 步发散；梯度下降 36 步就到。", "0.08 exceeds Nesterov's limit of 0.068: it diverges at step 17, while SGD arrives in 36."), breaks=True),
         "ridge": Preset(t("山脊", "Ridge"), PRESETS["ridge"], t("正好从山脊出发，没有梯度指向两边：五种方法都停在损失 2.25。", "Started exactly on the ridge, no gradient leads off it: all five stop at a loss of 2.25."), breaks=True),
-        "trembling": Preset(t("发抖", "Trembling"), PRESETS["trembling"], t("学习率 1：RMSProp 25 步到，128 步后又跳出来，最远 5.1。它忘了坡有多陡，步子又变大。", "Learning rate 1: RMSProp arrives in 25 steps and after step 128 jumps out again, up to 5.1 away. It forgets how steep it was, and its steps grow."), breaks=True),
+        "trembling": Preset(t("发抖", "Trembling"), PRESETS["trembling"], t("学习率 1：RMSProp 25 步到，128 步后又跳出来，跳到 4 以外。它忘了坡有多陡，步子又变大。", "Learning rate 1: RMSProp arrives in 25 steps and after step 128 jumps out again, more than 4 away. It forgets how steep it was, and its steps grow."), breaks=True),
         "noisy": Preset(t("噪声", "Noise"), PRESETS["noisy"], t("梯度加上标准差 10 的噪声：300 步后梯度下降仍在 1.6 外晃，动量在 3.4 外；RMSProp 只差 0.05。", "Noise of standard deviation 10 on each gradient: after 300 steps SGD still wanders 1.6 away, momentum 3.4; RMSProp 0.05."), breaks=True),
     },
 )  # fmt: skip

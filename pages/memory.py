@@ -43,7 +43,7 @@ lesson.presets(
         "digits": Preset(t("真的数字", "Real digits"), PRESETS["digits"], t("八行之后是空行，看完要记着。T = 40：RNN 10%，LSTM 72%，GRU 60%。", "After its eight rows a digit is followed by empty ones, and must be remembered. T = 40: RNN 10%, LSTM 72%, GRU 60%.")),
         "adding": Preset(t("加法任务", "Adding problem"), PRESETS["adding"], t("Hochreiter 的老题，T = 50，门的偏置 0：误差到 0.01 以下，GRU 640 步，LSTM 1,280 步；RNN 2,500 步后仍是 0.17，瞎猜是 1/6。", "Hochreiter's classic, T = 50, gate bias 0: below 0.01 after 640 updates of the GRU and 1,280 of the LSTM; the RNN is still at 0.17 after 2,500, and guessing gives 1/6.")),
         "no_start": Preset(t("门半开", "Gates half open"), PRESETS["no_start"], t("PyTorch 自己的开头：σ(0)²⁰ 只剩百万分之一。T = 20：LSTM 20%，GRU 23%，和瞎猜一样。", "PyTorch's own start: σ(0)²⁰ leaves a millionth. T = 20: LSTM 20%, GRU 23%, no better than guessing."), breaks=True),
-        "too_fast": Preset(t("学习率 0.1", "Rate 0.1"), PRESETS["too_fast"], t("RNN 在 T = 10 也学不会了（28%），LSTM 在 40 不行；GRU 却 40 步就学会 T = 40，平时要 256 步。", "The RNN no longer learns even T = 10 (28%), nor the LSTM 40; but the GRU learns T = 40 in 40 updates, which takes 256 at the usual rate."), breaks=True),
+        "too_fast": Preset(t("学习率 0.1", "Rate 0.1"), PRESETS["too_fast"], t("RNN 在 T = 10 也学不会了，LSTM 在 40 不行；GRU 却 40 步就学会 T = 40，平时要 256 步。", "The RNN no longer learns even T = 10, nor the LSTM 40; but the GRU learns T = 40 in 40 updates, which takes 256 at the usual rate."), breaks=True),
     },
 )  # fmt: skip
 

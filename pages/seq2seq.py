@@ -27,7 +27,7 @@ formula = st.container()
 lesson.presets(
     controls,
     {
-        "reverse": Preset(t("倒写", "Reverse"), PRESETS["reverse"], t("10 个字母倒过来写：400 步后有注意力的 99.8% 对，没有的 28%。", "Ten letters, written backwards. After 400 steps 99.8% are right with attention, 28% without.")),
+        "reverse": Preset(t("倒写", "Reverse"), PRESETS["reverse"], t("10 个字母倒过来写：400 步后有注意力的约 99% 对，没有的 28%。", "Ten letters, written backwards. After 400 steps about 99% are right with attention, 28% without.")),
         "long": Preset(t("20 个字母", "20 letters"), PRESETS["long"], t("20 个字母：400 步后 75%，800 步 99%；没有注意力时 12% 和 15%。", "20 letters: 75% right after 400 steps, 99% after 800; without attention 12% and 15%.")),
         "sort": Preset(t("排序", "Sort"), PRESETS["sort"], t("排序：400 步后 86%。看的地方由内容定，没有固定的对角线。", "Sorting: 86% after 400 steps. Where it looks depends on the letters, so there is no fixed diagonal.")),
         "copy": Preset(t("延迟抄写", "Delayed copy"), PRESETS["copy"], t("先写 3 个空白再抄：400 步后 98.9%，对角线下移 3 行。", "Three blanks, then the copy: 98.9% after 400 steps; the diagonal is three rows lower.")),
@@ -36,7 +36,7 @@ lesson.presets(
         "one_state": Preset(t("只有一个状态", "One state"), PRESETS["one_state"], t("20 个字母挤进一个状态：400 步后 12%，1,600 步 17%。选“只跑一个”。", "20 letters in one state: 12% after 400 steps, 17% after 1,600. Choose One alone."), breaks=True),
         "one_memory": Preset(t("键即是值", "Keys are values"), PRESETS["one_memory"], t("回忆，但 K = V：400 步后还是 31%（只知道出现过哪些数字），1,600 步才 98%。", "Recall with K = V: still 31% after 400 steps (it knows which numerals there were); 98% only after 1,600."), breaks=True),
         "blurred": Preset(t("看不清", "Blurred"), PRESETS["blurred"], t("缩放点积配 GRU 状态：打分太小，400 步后最大权重只有 0.26，对 49%。", "Scaled dot products of GRU states are too small: after 400 steps the largest weight is 0.26, and 49% are right."), breaks=True),
-        "too_fast": Preset(t("学得太快", "Too fast"), PRESETS["too_fast"], t("学习率 0.1 太大：看得很死（最大权重 0.98），却看错了地方，400 步后 27%。", "A rate of 0.1 is too much: it looks sharply (largest weight 0.98) at the wrong places; 27% after 400 steps."), breaks=True),
+        "too_fast": Preset(t("学得太快", "Too fast"), PRESETS["too_fast"], t("学习率 0.1 太大：看得很死（最大权重 0.98），却看错了地方，400 步后对的不到三分之一。", "A rate of 0.1 is too much: it looks sharply (largest weight 0.98) at the wrong places; less than a third is right after 400 steps."), breaks=True),
     },
 )  # fmt: skip
 

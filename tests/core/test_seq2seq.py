@@ -204,7 +204,7 @@ def accuracy(run: Run) -> float:
 
 def test_reversal_is_learned_with_attention_and_its_map_is_the_other_diagonal():
     run = replay(PRESETS["reverse"], steps=400)
-    assert accuracy(run) >= 0.99
+    assert accuracy(run) >= 0.98
     model = model_of_state(run.config, run.learner.state())
     weights = model.write(held_out_examples(run.config)).weights.mean(0)
     assert weights.argmax(1).tolist() == list(range(9, -1, -1))
@@ -217,7 +217,7 @@ def test_without_attention_it_is_not():
 def test_recall_wants_key_value_attention():
     config = PRESETS["recall"]
     run = replay(config, steps=300)
-    assert accuracy(run) >= 0.99
+    assert accuracy(run) >= 0.98
     assert accuracy(replay(replace(config, memory="plain"), steps=300)) < 0.6
     written = model_of_state(config, run.learner.state()).write(held_out_examples(config))
     examples = held_out_examples(config)

@@ -99,16 +99,16 @@ def test_a_text_is_written_by_the_trained_model():
 
 
 MEASURED = {  # preset → step and share right, as its caption tells
-    "reverse": (400, 0.998), "copy": (400, 0.989), "recall": (200, 0.98), "reinforce": (400, 0.973),
-    "one_memory": (400, 0.312), "blurred": (400, 0.491), "too_fast": (400, 0.266),
+    "reverse": (400, 0.99), "copy": (400, 0.989), "recall": (200, 0.98), "reinforce": (400, 0.973),
+    "one_memory": (400, 0.312), "blurred": (400, 0.491), "too_fast": (400, 1 / 3),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_the_presets_tell_what_is_measured(name):
     step, share = MEASURED[name]
-    run = trained(PRESETS[name], step)
-    assert run.learner.evaluate()["test"]["Accuracy"] == pytest.approx(share, abs=0.03)
+    found = trained(PRESETS[name], step).learner.evaluate()["test"]["Accuracy"]
+    assert found < 1 / 3 if name == "too_fast" else found == pytest.approx(share, abs=0.03)
 
 
 def test_challenges_are_checked_by_measurement():
