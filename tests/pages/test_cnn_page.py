@@ -332,3 +332,15 @@ def test_strokes_become_ink():
 )
 def test_what_is_no_stroke_leaves_no_ink(strokes):
     assert canvas.ink(strokes).sum() == 0
+
+
+def test_stages_are_shared_by_pictures_of_one_moment_and_by_no_others():
+    run = Run(CNNConfig())
+    first = run.snapshot().state
+    run.step()
+    second = run.snapshot().state
+    for config, state, digit in ((CNNConfig(), first, 0), (CNNConfig(), second, 0), (CNNConfig(), second, 5)):
+        stages = pictures.stages_of(config, state, digit)
+        alone = trace(config, state, load(config.data).test_images[digit : digit + 1])
+        assert torch.equal(stages.scores, alone.scores) and torch.equal(stages.images, alone.images)
+        assert pictures.stages_of(config, state, digit) is stages
