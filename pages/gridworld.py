@@ -58,7 +58,8 @@ def touch(cell: tuple[str, int, int]) -> None:
         return  # of a picture that is older than the map
     state = cell[1] * layout.columns + cell[2]
     source = begun()
-    st.session_state.pop("gridworld_teleport", None)
+    if tool != "look":  # which the keyboard needs to come to where the teleport leads
+        st.session_state.pop("gridworld_teleport", None)
     reward = st.session_state.get("gridworld_reward")
     if tool == "look" or not controls.free("map"):
         controls.put(cell=state)
@@ -85,14 +86,11 @@ def paint(text: str) -> None:
         controls.put(map=text)
 
 
-def paint_here() -> None:
+def touch_framed() -> None:
     """For the keyboard, whose arrows move the frame."""
-    here = min(controls.value("cell"), len(read_map(controls.value("map")).cells) - 1)
-    paint(
-        edited(
-            controls.value("map"), here, st.session_state["gridworld_tool"], st.session_state.get("gridworld_reward")
-        )
-    )
+    layout = read_map(controls.value("map"))
+    framed = min(controls.value("cell"), len(layout.cells) - 1)
+    touch(("map", *divmod(framed, layout.columns)))
 
 
 def resize() -> None:
@@ -212,8 +210,11 @@ with side:
                 st.number_input(t("到达它的奖励", "Reward for arriving") if tool != "teleport" else t("传送的奖励", "Reward of the jump"), REWARDS.low, REWARDS.high, value=None, step=1.0, key="gridworld_reward", placeholder=t("按规则", "as the rules say"))  # fmt: skip
             if tool == "teleport":
                 st.caption(t("再点它通向哪里。", "Now click where it leads.") if begun() is not None else t("先点从哪里走，再点到哪里。", "Click where it begins, then where it leads."))  # fmt: skip
-            if tool not in (None, "look", "teleport"):
-                st.button(t("画在框住的格子上", "Paint the framed cell"), key="gridworld_paint_here", icon=":material/format_paint:", on_click=paint_here, disabled=locked, width="stretch")  # fmt: skip
+            if tool not in (None, "look"):
+                words = t("画在框住的格子上", "Paint the framed cell")
+                if tool == "teleport":
+                    words = t("从框住的格子走", "From the framed cell") if begun() is None else t("到框住的格子", "To the framed cell")  # fmt: skip
+                st.button(words, key="gridworld_paint_here", icon=":material/format_paint:", on_click=touch_framed, disabled=locked, width="stretch")  # fmt: skip
             st.button(t("撤销", "Undo"), key="gridworld_undo", icon=":material/undo:", on_click=undo, disabled=locked or not can_undo, width="stretch", help=t("回到上一个世界：它的网格和规则，也包括选预设之前画的。", "Back to the world before, its grid and its rules: also to your own after a preset."))  # fmt: skip
             layout = read_map(controls.value("map"))
             st.session_state["gridworld_rows"], st.session_state["gridworld_columns"] = layout.rows, layout.columns

@@ -301,9 +301,9 @@ def last(run: Run) -> dict[str, float]:
     return run.learner.evaluate()["train"]
 
 
-@pytest.mark.parametrize(("name", "steps"), [("xor", 500), ("sigmoid", 500), ("relu", 300)])
-def test_good_presets_learn_xor(name, steps):
-    scores = last(replay(PRESETS[name], steps=steps))
+@pytest.mark.parametrize(("name", "seed", "steps"), [("xor", 0, 500), ("local_minimum", 2, 500), ("relu", 0, 300)])
+def test_what_learns_xor(name, seed, steps):
+    scores = last(replay(replace(PRESETS[name], seed=seed), steps=steps))
     assert scores["Accuracy"] == 1.0 and scores["Loss"] < 0.01
 
 

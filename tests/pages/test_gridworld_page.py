@@ -22,6 +22,7 @@ from core.gridworld import (
     GridworldConfig,
     aims,
     grid_of,
+    linked,
     race,
     read_map,
 )
@@ -62,6 +63,18 @@ def test_the_framed_cell_can_be_painted_without_a_mouse():
     app.pills(key="gridworld_tool").set_value("start").run()
     app.button(key="gridworld_paint_here").click().run()
     assert config_of(app).map == "___~_SG", "there is one start"
+
+
+def test_a_teleport_can_be_made_without_a_mouse():
+    app = open_page(map="S__~__G", cell="1")
+    app.pills(key="gridworld_tool").set_value("teleport").run()
+    app.button(key="gridworld_paint_here").click().run()
+    app.pills(key="gridworld_tool").set_value("look").run()
+    app.session_state["settings"]["gridworld_cell"] = 3  # as the arrow keys do
+    app.pills(key="gridworld_tool").set_value("teleport").run()
+    assert any("Now click where it leads." in each.value for each in app.caption)
+    app.button(key="gridworld_paint_here").click().run()
+    assert not app.exception and config_of(app).map == linked("S__~__G", 1, 3)
 
 
 def test_a_world_of_ones_own_comes_back_after_a_preset():
