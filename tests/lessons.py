@@ -43,6 +43,11 @@ def open_lesson(stem: str, language: str = "en", noted: bool = False, **settings
     return app
 
 
+def presets_of(app: AppTest):
+    """The row of presets of a lesson's page."""
+    return next(row for row in app.pills if "_preset" in row.key)
+
+
 RUNS: defaultdict[Config, dict[int, bytes]] = defaultdict(dict)
 
 

@@ -42,7 +42,8 @@ def presets(controls: Controls, choices: Mapping[str, Preset]) -> None:
     allowed = controls.access(PRESETS, t("预设", "Presets"))
     if allowed == "hide":
         return
-    chosen, key = current(controls, choices), f"{controls.stem}_preset"
+    chosen = current(controls, choices)
+    key = row_of_presets(controls.stem, chosen)
     names = {
         name: f":material/warning: {preset.label}" if preset.breaks else preset.label
         for name, preset in choices.items()
@@ -62,11 +63,23 @@ def presets(controls: Controls, choices: Mapping[str, Preset]) -> None:
     st.caption((chosen and choices[chosen].why) or t("你自己的设置。", "Your own settings."))  # always: nothing jumps
 
 
+def row_of_presets(stem: str, chosen: str | None) -> str:
+    """The key of the row: a new row whenever a control, and no click on it, has changed which one is chosen.
+
+    A message of the browser that was under way may still tell what the old row showed: see `choose`.
+    """
+    row, shown = st.session_state.get(f"{stem}_presets", (0, chosen))
+    row += shown != chosen
+    st.session_state[f"{stem}_presets"] = row, chosen
+    return f"{stem}_preset" + (f"_{row}" if row else "")
+
+
 def choose(controls: Controls, choices: Mapping[str, Preset], key: str) -> None:
-    """The callback of the row of presets."""
-    name = st.session_state[key]
-    if name is not None:
+    """The callback of the row of presets; of one that is gone it is no choice."""
+    name, (row, shown) = st.session_state[key], st.session_state[f"{controls.stem}_presets"]
+    if name is not None and key == row_of_presets(controls.stem, shown):
         apply(controls, choices[name].config)
+        st.session_state[f"{controls.stem}_presets"] = row, name
 
 
 def current(controls: Controls, choices: Mapping[str, Preset]) -> str | None:

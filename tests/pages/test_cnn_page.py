@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 import torch
+from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
 from core.architectures import ARCHITECTURES
@@ -20,7 +21,7 @@ from pages.ui import pictures_cnn as pictures
 from pages.ui.controls import Controls
 from pages.ui.live import Live
 from pages.ui.scene import payload
-from tests.lessons import open_lesson, visitor
+from tests.lessons import open_lesson, presets_of, visitor
 
 open_page = partial(open_lesson, "cnn")
 
@@ -69,6 +70,20 @@ def test_every_preset_opens_and_says_why(language):
         assert run_of(app).config == config
         assert any("0" in text.value and len(text.value) > 20 for text in app.caption)
         assert number(tables(app)[0][-1][2]) == parameter_count(config)
+
+
+def test_what_a_row_of_presets_that_is_gone_still_tells_is_no_choice():
+    """A second move that is under way before the browser knows that the first has left the preset."""
+    app = open_page()
+    outdated = presets_of(app)._widget_state
+    app.slider(key="cnn_kernel").set_value(4).run()
+    app.slider(key="cnn_kernel").set_value(5)
+    row = presets_of(app)._widget_state
+    sent = [state for state in app._tree.get_widget_states().widgets if state.id != row.id]
+    app._run(WidgetStates(widgets=[*sent, outdated]))
+    assert run_of(app).config.kernel == 5 and presets_of(app).value is None
+    presets_of(app).set_value("default").run()
+    assert run_of(app).config == PRESETS["default"] and presets_of(app).value == "default"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

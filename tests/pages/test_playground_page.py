@@ -39,7 +39,7 @@ from pages.ui.address import LONGEST
 from pages.ui.jobs import Job
 from pages.ui.palette import SERIES
 from pages.ui.scene import SIGNS
-from tests.lessons import open_lesson, visitor
+from tests.lessons import open_lesson, presets_of, visitor
 
 open_page = partial(open_lesson, "playground")
 
@@ -301,8 +301,8 @@ def test_own_points_outlive_a_preset_and_the_defaults():
     app.selectbox(key="playground_data").set_value(OWN_CLASSES).run()
     click(app, 1.5, -4.0)
     mine = config_of(app).points
-    app.pills(key="playground_preset").set_value("moons").run()
-    assert config_of(app) == plain and app.pills(key="playground_preset").value == "moons"
+    presets_of(app).set_value("moons").run()
+    assert config_of(app) == plain and presets_of(app).value == "moons"
     assert "1.5~-4" in str(app.query_params["playground_points"]), "loading the page anew brings them back, too"
     app.session_state["playground_share"] = True
     link = next(code.value for code in app.run().code if "lang=" in code.value)
