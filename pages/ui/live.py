@@ -119,8 +119,10 @@ class Live:
 
     @property
     def limit(self) -> int:
-        """The step at which it stops: as set, and once more for each Play at the limit."""
-        return self.controls.value("limit") * (1 + st.session_state[self._name("extensions")])
+        """The step at which it stops: as set, and once more for each Play at that limit."""
+        limit = self.controls.value("limit")
+        of_limit, extensions = st.session_state[self._name("extensions")]
+        return limit * (1 + extensions) if of_limit == limit else limit
 
     def reached(self, race: Race | None = None) -> bool:
         """Whether the measure at which it is to stop has been reached at the step just made."""
@@ -152,7 +154,7 @@ class Live:
 
     def _start(self, configs: Mapping[str, Config], planned: Iterable[Intervention] = ()) -> None:
         self.race = st.session_state[self._name("race")] = Race(configs, planned)
-        st.session_state[self._name("extensions")] = 0
+        st.session_state[self._name("extensions")] = 0, 0  # for which limit, how many
         st.session_state[self._name("past_goal")] = False
         st.session_state[self._name("rate")] = None
         st.session_state[self._name("plan")] = self._changes()
@@ -384,7 +386,8 @@ class Live:
 
     def _extend(self) -> None:
         """Once more as many steps as the limit says; of one that was lowered while it had come further, several times."""
-        st.session_state[self._name("extensions")] = self.race.steps // self.controls.value("limit")
+        limit = self.controls.value("limit")
+        st.session_state[self._name("extensions")] = limit, self.race.steps // limit
 
     def _back_to_now(self) -> None:
         st.session_state[self._name("replayed")] = None

@@ -313,12 +313,25 @@ def test_at_the_limit_it_goes_on_also_when_the_limit_was_lowered(button):
     app = open_lesson("cnn", limit=200)
     app.session_state["cnn_race"].advance(inf, 200)
     app.button(key=f"cnn_{button}").click().run()
-    assert app.session_state["cnn_extensions"] == 1, "400 steps"
+    assert app.session_state["cnn_extensions"] == (200, 1), "400 steps"
     app.session_state["cnn_playing"] = False
     app.number_input(key="cnn_limit").set_value(100).run()
     app.session_state["cnn_race"].advance(inf, 350)
     app.button(key=f"cnn_{button}").click().run()
-    assert app.session_state["cnn_extensions"] == 3, "100 steps more than the 300 that are past"
+    assert app.session_state["cnn_extensions"] == (100, 3), "100 steps more than the 300 that are past"
+
+
+def test_a_limit_that_is_set_anew_is_not_extended_by_what_was_asked_of_the_old_one(monkeypatch):
+    app = open_lesson("cnn", limit=200)
+    for steps in (200, 400):
+        app.session_state["cnn_race"].advance(inf, steps)
+        app.button(key="cnn_step").click().run()
+    limits = []
+    panel = live.Live.panel
+    monkeypatch.setattr(live.Live, "panel", lambda self: (limits.append(self.limit), panel(self)))
+    app.run()
+    app.number_input(key="cnn_limit").set_value(1000).run()
+    assert limits == [600, 1000]
 
 
 class Elsewhere:
