@@ -32,6 +32,8 @@ STARTED = "started"  # stem → {key: value} that the run began with, where the 
 WORDED = "worded"  # (stem, language) → {field: (label, how a value is worded)} of what was drawn in this visit
 # How many letters of a choice's words stand side by side in a quarter, in a third and in the whole of the page.
 NARROW_ROOM, ROOM, WIDE_ROOM = 15, 25, 80
+KINDS = {tuple: "0.5~-1.25~…", float: "0.5, 1.25, …", int: "0, 1, 2, …"}  # in no language: what has no limits
+MOST_NOTES = 12  # of what a link says that cannot be used; more would push the lesson off the screen
 PRESETS = "presets"  # the name by which a teacher's link hides or locks the row of presets
 
 
@@ -136,7 +138,8 @@ def publish() -> None:
     wanted = {LANGUAGE_KEY: language()} | {name: value for name, value in own.items() if value}
     wanted |= {key: encode(value) for key, value in known.items() if value != defaults.get(key)}
     wanted |= {name: encode(st.session_state[name]) for name in (HIDE, LOCK, PRESENT) if st.session_state.get(name)}
-    if wanted != st.query_params.to_dict():
+    there = {key: st.query_params.get_all(key) for key in st.query_params}
+    if there != {key: [value] for key, value in wanted.items()}:  # one that was repeated has several
         st.query_params.from_dict(wanted)
 
 
@@ -171,6 +174,8 @@ def show_notes() -> None:
         else t(f"链接中的 `{n.key}` 在本页没有意义，已忽略。", f"`{n.key}` in the link means nothing on this page and was ignored.")
         for n in notes
     ]  # fmt: skip
+    if (more := len(lines) - MOST_NOTES) > 1:
+        lines[MOST_NOTES:] = [t(f"还有 {more} 处也是这样。", f"And {more} more like these.")]
     with place, st.container(horizontal=True, vertical_alignment="center", key="address_notes"):
         st.warning("  \n".join(line.replace("$", "\\$") for line in lines), icon=":material/link_off:")
         st.button(t("知道了", "OK"), key="dismiss_notes", on_click=dismiss_notes)
@@ -201,7 +206,7 @@ def read_address(key: str, default: Any, limits: Limits | None) -> Any:
     texts = st.query_params.get_all(key)
     if not texts:
         return default
-    bounds = describe(limits) if limits is not None else type(default).__name__
+    bounds = describe(limits) if limits is not None else KINDS.get(type(default), "")
     if len(texts) > 1:
         note(key, " & ".join(texts), bounds)
         return default

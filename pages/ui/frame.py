@@ -57,6 +57,17 @@ button[kind="tertiary"]:is(:hover, :active, [aria-expanded="true"]) {color: ligh
 </style>
 """
 
+# Streamlit makes an entry of the browser's history of every setting that moves. Here a page has one, with its settings of
+# now: Back goes to the page before.
+ONE_ENTRY_A_PAGE = """
+if (!window.onePageOneEntry) {
+  window.onePageOneEntry = true;
+  const push = history.pushState.bind(history);
+  history.pushState = (state, unused, url) => new URL(url ?? "", location).pathname === location.pathname
+    ? history.replaceState(state, unused, url) : push(state, unused, url);
+}
+"""
+
 # Where a file is given, the words are Streamlit's own, in English.
 UPLOADER_IN_CHINESE = """
 <style>
@@ -105,7 +116,7 @@ def begin() -> st.Page:
     with st.sidebar:
         tag = t("zh-Hans", "en")  # for screen readers, and for the shapes of the characters
         st.html(
-            f"{STYLE}{t(UPLOADER_IN_CHINESE, '')}<script>document.documentElement.lang = '{tag}'</script>",
+            f"{STYLE}{t(UPLOADER_IN_CHINESE, '')}<script>document.documentElement.lang = '{tag}';{ONE_ENTRY_A_PAGE}</script>",
             unsafe_allow_javascript=True,
         )
     return page

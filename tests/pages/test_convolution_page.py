@@ -172,6 +172,11 @@ def test_the_note_on_a_kernel_of_another_size_is_in_one_language():
     assert "w1~…~w25" in app.warning[0].value
 
 
+def test_the_note_on_weights_that_are_no_numbers_shows_what_could_stand_there():
+    app = open_page("zh", noted=True, weights="~".join(["x"] * 3000))
+    assert "可取：0.5~-1.25~…" in app.warning[0].value
+
+
 def test_every_kernel_is_offered():
     app = open_page()
     assert len(app.selectbox(key="convolution_hidden").options) == len(KERNELS) == 8

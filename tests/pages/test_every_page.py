@@ -268,6 +268,17 @@ def test_a_note_is_a_line_of_code_whatever_the_link_says():
     assert len(lines) == 2 and all(line.count("`") == 2 and "\n" not in line and len(line) < 150 for line in lines)
 
 
+def test_a_link_full_of_nonsense_leaves_room_for_the_lesson():
+    app = open_page("cnn", "en", **{f"nothing{i}": "1" for i in range(60)})
+    lines = app.warning[0].value.split("  \n")
+    assert len(lines) == 13 and lines[-1] == "And 48 more like these."
+
+
+def test_what_is_repeated_in_the_address_is_there_once_afterwards():
+    app = open_page("cnn", ["zh", "en"])  # the default of this browser is English
+    assert app.query_params["lang"] in ("en", ["en"])
+
+
 def test_the_address_holds_what_is_not_default():
     app = open_page("cnn", "en")
     assert "cnn_kernel" not in app.query_params
