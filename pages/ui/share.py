@@ -26,6 +26,9 @@ PRESENTING = """
 html {font-size: clamp(18px, 1.15vw + 7px, 30px) !important;}
 [data-testid="stSidebar"], [data-testid="stExpandSidebarButton"], [data-testid="stHeader"] {display: none !important;}
 .block-container {padding-top: 1.2rem; max-width: none;}
+/* their widths in pixels do not grow with the letters */
+[data-testid="stElementContainer"]:is([class*="_play "], [class*="_film "]) {flex: 0 0 8rem !important;}
+[data-testid="stElementContainer"]:is([class*="_speed "], [class*="_lr "]) {flex: 0 0 10.75rem !important;}
 .st-key-presenting {position: fixed; bottom: .5rem; left: .6rem; width: auto; z-index: 100;}
 @media print {.st-key-presenting {display: none;}}
 </style>
@@ -132,7 +135,7 @@ def fill() -> None:
             copy(data=words | {"text": text}, key=f"{controls.stem}_share_copy")
             st.code(text, language=None, wrap_lines=True, height=112)
         if qr(text):
-            show_qr(text, "min(100%, 17rem)")
+            show_qr(text, "min(100%, 17rem, 34vh)")
             st.button(
                 t("放大二维码", "Enlarge the code"),
                 key=f"{controls.stem}_share_qr",

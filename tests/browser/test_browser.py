@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.browser.waiting import STEMS, in_both_themes, settled, wait_until
+from tests.browser.waiting import LAST, STEMS, in_both_themes, settled, wait_until
 
 ARTIFACTS = Path(__file__).resolve().parents[2] / "test-artifacts"
 MARK = """() => {
@@ -166,6 +166,41 @@ def test_a_slider_answers_while_training_and_the_run_goes_on_afresh(port, visit)
     assert not page.problems
 
 
+def test_quick_moves_away_from_a_preset_all_count(port, visit):
+    """The second is under way with the row of presets as it was, before the browser knows that none is chosen now."""
+    page = visit(port, "/cnn?lang=en")
+    page.wait_for_selector(LAST["cnn"])
+    settled(page)
+    page.locator(".st-key-cnn_kernel input[type=range]").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight", delay=15)
+    wait_until(page, lambda: "cnn_kernel=6" in page.url)
+    settled(page)
+    assert page.locator(".st-key-cnn_kernel input[type=range]").input_value() == "6" and "cnn_kernel=6" in page.url
+    assert "Your own settings." in page.inner_text("[data-testid=stMain]")
+
+
+def test_back_goes_to_the_page_before_with_its_settings(port, visit):
+    page = visit(port, "/pooling?lang=en")
+    page.wait_for_selector(LAST["pooling"])
+    page.locator("[data-testid=stSidebarNavLink]", has_text="Convolutional network").click()
+    page.wait_for_selector(LAST["cnn"])
+    settled(page)
+    slider = page.locator(".st-key-cnn_kernel input[type=range]")
+    for kernel in (4, 5):
+        slider.press("ArrowRight")
+        wait_until(page, lambda wanted=kernel: f"cnn_kernel={wanted}" in page.url)
+    settled(page)
+    page.go_back()
+    page.wait_for_selector("h1:has-text('Pooling')")
+    assert "/pooling" in page.url and "cnn" not in page.url
+    page.go_forward()
+    page.wait_for_selector(LAST["cnn"])
+    settled(page)
+    assert slider.input_value() == "5" and "cnn_kernel=5" in page.url
+    assert not page.problems
+
+
 def test_the_language_switch_keeps_the_sliders_and_the_run(port, visit):
     page = visit(port, "/cnn?lang=en&cnn_kernel=5")
     button(page, "cnn_step").click()
@@ -193,6 +228,19 @@ def test_play_has_a_key(port, visit):
     wait_until(page, lambda: steps(page) > 3)
     page.keyboard.press("p")
     wait_until(page, lambda: not plays(page, "cnn"))
+
+
+@pytest.mark.parametrize("words", ["lang=en", "lang=zh"])
+def test_no_button_is_cut_off_on_a_projector(port, visit, words):
+    page = visit(port, f"/cnn?{words}&present=1", width=1920, height=1080)
+    page.wait_for_selector(LAST["cnn"])
+    button(page, "cnn_step").click()
+    settled(page)
+    for key in ("play", "film"):
+        cut = button(page, f"cnn_{key}").evaluate(
+            "node => [...node.querySelectorAll('*')].filter((each) => each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0).map((each) => each.innerText)"
+        )
+        assert not cut, key
 
 
 def test_leaving_a_page_pauses_it(port, visit):

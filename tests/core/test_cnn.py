@@ -247,13 +247,21 @@ def test_presets_train(name):
 
 
 def test_fully_connected_rival_has_as_many_parameters():
-    for settings in ({}, {"data": "shifted"}, {"channels": 32, "hidden": 128, "data": "shifted"}):
+    largest = {"channels": 32, "kernel": 1, "padding": 3, "pooling": "none", "hidden": 128}
+    for settings in (
+        {},
+        {"data": "shifted"},
+        largest,
+        largest | {"blocks": 3},
+        largest | {"blocks": 3, "data": "shifted"},
+    ):
         config = CNNConfig(**settings)
         other = rival(config)
         numel = sum(parameter.numel() for parameter in DigitsLearner(other, generator()).parameters)
         assert numel == parameter_count(other)
         per_unit = image_side(config.data) ** 2 + 11
         assert abs(parameter_count(other) - parameter_count(config)) <= per_unit / 2
+    assert rival(CNNConfig(blocks=3, channels=1)).width == 1, "80 numbers are fewer than one unit with its weights has"
     assert parameter_count(CNNConfig()) == sum(p.numel() for p in DigitsLearner(CNNConfig(), generator()).parameters)
     images = load("shifted").test_images[:3]
     learner = DigitsLearner(FullyConnectedConfig(width=5), generator())
