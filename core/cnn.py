@@ -376,16 +376,26 @@ def window_of(config: CNNConfig, layer: str, row: int, column: int) -> tuple[int
     Raises:
         ValueError: the network has no such layer of maps, or the layer no such cell.
     """
+    seen = windows(config, layer)
+    if not (0 <= row < len(seen) and 0 <= column < len(seen)):
+        raise ValueError(f"{layer} has {len(seen)}×{len(seen)} cells, none at ({row}, {column})")
+    (top, bottom), (left, right) = seen[row], seen[column]
+    return top, left, bottom, right
+
+
+@lru_cache(maxsize=256)
+def windows(config: CNNConfig, layer: str) -> tuple[tuple[int, int], ...]:
+    """For each row of cells of a layer's maps, or each column, the first pixel that it sees and the one after the last.
+
+    Raises:
+        ValueError: the network has no such layer of maps.
+    """
     rows = layers(config)
     names = [each.name for each in rows if each.kind in ("convolution", *POOLINGS)]
     if layer not in names:
         raise ValueError(f"layer must be one of {', '.join(names)}, got {layer!r}")
     depth = [each.name for each in rows].index(layer)
-    side = rows[depth].height
-    if not (0 <= row < side and 0 <= column < side):
-        raise ValueError(f"{layer} has {side}×{side} cells, none at ({row}, {column})")
-    (top, bottom), (left, right) = (pixels_seen(rows[: depth + 1], cell) for cell in (row, column))
-    return top, left, bottom, right
+    return tuple(pixels_seen(rows[: depth + 1], cell) for cell in range(rows[depth].height))
 
 
 def pixels_seen(rows: Sequence[LayerRow], cell: int) -> tuple[int, int]:
@@ -527,7 +537,7 @@ PRESETS: dict[str, CNNConfig] = {
     "pointwise": CNNConfig(kernel=1),  # every cell sees 4×4 pixels, and of them only how bright the brightest ones are
     "one_channel": CNNConfig(channels=1),  # four numbers are left to tell ten classes apart
     "slow": CNNConfig(optimizer="sgd", learning_rate=0.001),
-    "dying": CNNConfig(learning_rate=1.0),  # the first steps push every ReLU below zero, where no gradient comes back
+    "dying": CNNConfig(learning_rate=1.0),  # the first steps push block 2's ReLUs below zero: no gradient comes back
     "diverging": CNNConfig(optimizer="sgd", learning_rate=10.0, channels=32, hidden=128, pooling="average"),
 }
 

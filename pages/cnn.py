@@ -67,13 +67,13 @@ lesson.presets(
     {
         "default": Preset(t("默认", "Default"), PRESETS["default"], t("994 个参数，96 步达到 97%，576 步 99.2%（种子 0）。", "994 parameters: 97% after 96 steps, 99.2% after 576 (seed 0).")),
         "tiny": Preset(t("极小", "Tiny"), PRESETS["tiny"], t("只有 358 个参数，448 步也能到 97%（种子 0）。", "Only 358 parameters, and still 97%, after 448 steps (seed 0).")),
-        "lenet": Preset(t("LeNet 式", "LeNet style"), PRESETS["lenet"], t("6 和 16 个 5×5 滤波器、平均池化、隐藏层：120 步 97%（种子 0）。", "6 and 16 filters of 5×5, average pooling, a hidden layer: 97% after 120 steps (seed 0).")),
-        "strided": Preset(t("不池化", "No pooling"), PRESETS["strided"], t("步长 2 代替池化，参数一样多：208 步 97%，默认只要 96 步（种子 0）。", "Stride 2 instead of pooling, as many parameters: 97% after 208 steps; the default needs 96 (seed 0).")),
+        "lenet": Preset(t("LeNet 式", "LeNet style"), PRESETS["lenet"], t("6 和 16 个 5×5 滤波器、平均池化、隐藏层：128 步 97%（种子 0）。", "6 and 16 filters of 5×5, average pooling, a hidden layer: 97% after 128 steps (seed 0).")),
+        "strided": Preset(t("不池化", "No pooling"), PRESETS["strided"], t("步长 2 代替池化，参数一样多，却学得慢：512 步 97%，默认只要 96 步（种子 0）。", "Stride 2 instead of pooling, as many parameters, but slower: 97% after 512 steps; the default needs 96 (seed 0).")),
         "three_blocks": Preset(t("移动的数字", "Shifted digits"), PRESETS["three_blocks"], t("数字位置随机：3 块、16 通道，576 步 91.9%；默认的 2 块 8 通道只有 79.4%（种子 0）。", "Digits at random places: three blocks of 16 reach 91.9% in 576 steps, two of 8 only 79.4% (seed 0).")),
         "pointwise": Preset(t("1×1 核", "1×1 kernels"), PRESETS["pointwise"], t("不看邻居就看不见笔画：576 步后 39%（种子 0）。", "A filter without neighbours sees no strokes: 39% after 576 steps (seed 0)."), breaks=True),
         "one_channel": Preset(t("单通道", "One channel"), PRESETS["one_channel"], t("只剩 4 个数区分 10 类：576 步后 67%（种子 0）。", "Four numbers are left to tell ten classes apart: 67% after 576 steps (seed 0)."), breaks=True),
         "slow": Preset(t("太慢", "Too slow"), PRESETS["slow"], t("SGD，学习率 0.001：576 步后才 17.5%（种子 0）。", "SGD at learning rate 0.001: 17.5% after 576 steps (seed 0)."), breaks=True),
-        "dying": Preset(t("死亡 ReLU", "Dying ReLUs"), PRESETS["dying"], t("学习率 1：头几步把所有 ReLU 推到 0 以下，再无梯度，停在 10%（种子 0）。", "Learning rate 1: the first steps push every ReLU below 0, no gradient returns, 10% for good (seed 0)."), breaks=True),
+        "dying": Preset(t("死亡 ReLU", "Dying ReLUs"), PRESETS["dying"], t("学习率 1：头几步把第 2 块的 ReLU 全推到 0 以下，再无梯度，停在 10%（种子 0）。", "Learning rate 1: the first steps push every ReLU of block 2 below 0, no gradient returns, 10% for good (seed 0)."), breaks=True),
         "diverging": Preset(t("发散", "Diverging"), PRESETS["diverging"], t("SGD，学习率 10：5 步之内损失就不再是有限的数（种子 0）。", "SGD at learning rate 10: within 5 steps the loss is no finite number (seed 0)."), breaks=True),
     },
 )  # fmt: skip
@@ -90,7 +90,7 @@ with side:
         controls.slider("stride", t("步长", "Stride"))
     controls.slider("padding", t("填充（−1：⌊k/2⌋）", "Padding (−1: ⌊k/2⌋)"), help=t("四周补几圈 0。−1 按核大小取 ⌊k/2⌋：步长 1 时奇数核不改变大小。", "Rings of zeros. −1 takes ⌊k/2⌋ for every kernel size k: at stride 1 an odd kernel keeps the map's size."))  # fmt: skip
     controls.choice("pooling", t("池化 2×2", "Pooling 2×2"), poolings)
-    controls.toggle("rival", t("与全连接网络比赛", "Race a fully connected network"), help=t("参数一样多。在“移动”的数字上差别最大。", "With equally many parameters. Shifted digits show the difference best."))  # fmt: skip
+    controls.toggle("rival", t("与全连接网络比赛", "Race a fully connected network"), help=t("参数个数尽量接近。在“移动”的数字上差别最大。", "Of as nearly the same size as its layers allow. Shifted digits show the difference best."))  # fmt: skip
 
 blocks_place, head_place = st.columns(2, gap="medium")
 own = any(
@@ -145,8 +145,11 @@ if look == "evidence":
     live.picture(partial(pictures.evidence, digit=digit, label=label, group=group))
 if look == "excitement":
     st.caption(t("每个通道最强的测试数字；框里是激活它的窗口。", "The held-out digits that excite each channel most; framed is the window that does."))  # fmt: skip
-    block = controls.slider("block", t("块", "Block")) if config.blocks > 1 else 1
-    live.picture(partial(pictures.excitement, block=min(block, config.blocks), group=group))
+    blocks = range(1, config.blocks + 1)
+    controls.offer("block", blocks)
+    if config.blocks > 1:
+        controls.choice("block", t("块", "Block"), {block: str(block) for block in blocks})
+    live.picture(partial(pictures.excitement, block=controls.value("block"), group=group))
 if look == "errors":
     st.caption(t("点一个认错的数字，就能在上面的网络里看它。", "Click a wrong digit to follow it through the network above."))  # fmt: skip
     live.picture(pictures.errors, on_click=look_at_mistake)

@@ -121,7 +121,7 @@ with side_bar:
         t("卷积核", "Kernel"),
         {
             "identity": t("恒等", "Identity"),
-            "box_blur": t("方框模糊", "Box blur"),
+            "box_blur": t("均值模糊", "Box blur"),
             "gaussian_blur": t("高斯模糊", "Gaussian blur"),
             "sharpen": t("锐化", "Sharpen"),
             "sobel_x": t("Sobel x（竖边）", "Sobel x (vertical edges)"),
@@ -207,11 +207,12 @@ with picture:
 lesson.heading("为什么权重这么少", "Why so few weights")
 reach = config.dilation * (config.kernel - 1) + 1
 everywhere, local, shared = pictures.sharing(config)
+rim = t("，边上更少", ", fewer at the rim") if config.padding else ""
 for place, (label, number, why) in zip(
     st.columns(3),
     (
         (t("全连接层", "Fully connected"), everywhere, t(f"{side**2:,} 个输出各连 {config.size**2:,} 个像素，加偏置", f"each of {side**2:,} outputs sees all {config.size**2:,} pixels, plus a bias")),
-        (t("只有局部连接", "Local connectivity"), local, t(f"感受野 {reach}×{reach}：每个输出只读其中 {config.kernel**2} 个像素", f"receptive field {reach}×{reach}: each output reads {config.kernel**2} pixels of it")),
+        (t("只有局部连接", "Local connectivity"), local, t(f"感受野 {reach}×{reach}：每个输出只读其中 {config.kernel**2} 个像素{rim}", f"receptive field {reach}×{reach}: each output reads {config.kernel**2} pixels of it{rim}")),
         (t("再加权重共享：卷积层", "And weight sharing: convolution"), shared, t("处处同一个卷积核、同一个偏置", "one kernel and one bias for all places")),
     ),
     strict=True,
@@ -229,8 +230,8 @@ st.latex(
 )
 st.markdown(
     t(
-        f"尺寸回到 {back}×{back}；$p_{{\\text{{out}}}}$ 补上向下取整丢掉的 {extra} 行。**它不是逆运算**：卷积是乘矩阵 $C$，它乘的是 $C^\\top$，数值回不来。",
-        f"The size is {back}×{back} again; $p_{{\\text{{out}}}}$ (output padding) makes up for the {extra} rows that the floor dropped. **It is no inverse**: where the convolution multiplies by a matrix $C$, it multiplies by $C^\\top$. The values do not come back.",
+        f"尺寸回到 {back}×{back}；$p_{{\\text{{out}}}}$ 补上向下取整丢掉的行列（{extra}）。**它不是逆运算**：卷积是乘矩阵 $C$，它乘的是 $C^\\top$，数值回不来。",
+        f"The size is {back}×{back} again; $p_{{\\text{{out}}}}$ (output padding) makes up for the rows and columns that the floor dropped ({extra}). **It is no inverse**: where the convolution multiplies by a matrix $C$, it multiplies by $C^\\top$. The values do not come back.",
     )
 )
 scene.show(pictures.there_and_back(config, image, shown.output), key="convolution_back")

@@ -106,10 +106,13 @@ def grey_square(image: PillowImage, side: int) -> Tensor:
 
     image.draft(None, (8 * side, 8 * side))  # a JPEG is decoded no larger than needed: memory and time
     upright = ImageOps.exif_transpose(image)
-    if upright.has_transparency_data:
+    if upright.mode.startswith("I"):  # 16 bits per pixel: Pillow would clip them to 8 instead of scaling
+        values = numpy.asarray(upright)
+        bright = (values // 256).clip(0, 255).astype(numpy.uint8)
+        bright[values == upright.info.get("transparency", -1)] = 255  # one value may stand for transparent
+        upright = Image.fromarray(bright)
+    elif upright.has_transparency_data:
         colours = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)
-    if upright.mode.startswith("I"):  # 16 bits per pixel: Pillow would clip them to 8 instead of scaling
-        upright = Image.fromarray((numpy.asarray(upright) // 256).clip(0, 255).astype(numpy.uint8))
     square = ImageOps.fit(upright.convert("L"), (side, side), Image.Resampling.LANCZOS)
     return torch.from_numpy(numpy.array(square, dtype=numpy.float32)) / 255

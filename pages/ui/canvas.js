@@ -7,6 +7,7 @@ function paint(pad) {
   if (canvas.width !== side) canvas.width = canvas.height = side;
   const context = canvas.getContext("2d"), scale = side / data.extent;
   context.clearRect(0, 0, side, side);
+  pad.undo.disabled = pad.clear.disabled = !strokes.length;
   if (!strokes.length) {
     context.font = `${side * 0.058}px sans-serif`;
     context.textAlign = "center";
@@ -19,7 +20,7 @@ function paint(pad) {
   for (const stroke of strokes) {
     context.beginPath();
     context.moveTo(stroke[0] * scale, stroke[1] * scale);
-    for (let i = 0; i < stroke.length; i += 2) context.lineTo(stroke[i] * scale, stroke[i + 1] * scale);
+    for (let i = 0; i < stroke.length; i += 2) context.lineTo(stroke[i] * scale, stroke[i + 1] * scale + (stroke.length === 2 ? 0.01 : 0)); // a dot
     context.stroke();
   }
 }
@@ -28,8 +29,8 @@ function listen(pad) {
   const { canvas } = pad;
   const place = (event) => {
     const rect = canvas.getBoundingClientRect(), extent = pad.data.extent;
-    return [(event.clientX - rect.left) / rect.width, (event.clientY - rect.top) / rect.height]
-      .map((share) => Math.round(Math.min(1, Math.max(0, share)) * extent));
+    return [(event.clientX - rect.left) / rect.width, (event.clientY - rect.top) / rect.height] // outside of it, too
+      .map((share) => Math.round(Math.min(2, Math.max(-1, share)) * extent));
   };
   canvas.onpointerdown = (event) => {
     if (event.button > 0) return;
@@ -55,11 +56,11 @@ function listen(pad) {
 
 export default function (component) {
   const { data, parentElement } = component;
-  const canvas = parentElement.querySelector("canvas"), button = parentElement.querySelector("button");
+  const canvas = parentElement.querySelector("canvas"), [undo, clear] = parentElement.querySelectorAll("button");
   if (!canvas || !data) return;
   let pad = pads.get(canvas);
   if (!pad) {
-    pad = { canvas, strokes: data.strokes ?? [], stroke: null };
+    pad = { canvas, undo, clear, strokes: data.strokes ?? [], stroke: null };
     pads.set(canvas, pad);
     listen(pad);
     new ResizeObserver(() => paint(pad)).observe(canvas);
@@ -68,11 +69,14 @@ export default function (component) {
   pad.data = data;
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", data.label);
-  button.textContent = data.clear;
-  button.onclick = () => {
-    pad.strokes = [];
+  const keep = (strokes) => {
+    pad.strokes = strokes;
     paint(pad);
-    component.setStateValue("strokes", pad.strokes);
+    component.setStateValue("strokes", strokes);
   };
+  undo.textContent = data.undo;
+  undo.onclick = () => keep(pad.strokes.slice(0, -1));
+  clear.textContent = data.clear;
+  clear.onclick = () => keep([]);
   paint(pad);
 }

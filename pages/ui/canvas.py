@@ -20,7 +20,7 @@ MOST_POINTS = 4000
 
 component = st.components.v2.component(
     "canvas",
-    html='<div class="pad"><canvas></canvas><div class="bar"><button></button></div></div>',
+    html='<div class="pad"><canvas></canvas><div class="bar"><button></button><button></button></div></div>',
     css=(FOLDER / "canvas.css").read_text(),
     js=(FOLDER / "canvas.js").read_text(),
 )
@@ -34,7 +34,8 @@ def canvas(key: str) -> Tensor:
             "strokes": st.session_state.get(kept, []),
             "extent": EXTENT,
             "pen": PEN,
-            "clear": t("擦掉", "Clear"),
+            "undo": t("撤销一笔", "Undo"),
+            "clear": t("全部擦掉", "Clear"),
             "label": t("在这里画一个数字", "Draw a digit here"),
         },
         default={"strokes": st.session_state.get(kept, [])},

@@ -17,6 +17,7 @@ from core.cnn import (
     mistakes,
     prepare_drawing,
     trace,
+    windows,
 )
 from core.data.digits import CLASSES, load
 from core.pooling import POOLINGS
@@ -223,7 +224,7 @@ def block_figure(
             t(f"画出 {span_words(part)}", f"{span_words(part)} shown"), WIDTH, 90, size=13, ink="muted", anchor="end"
         )
     source = "" if block == 1 else f"p{block - 1}.*" if f"pooling_{block - 1}" in rows else f"f{block - 1}.*"
-    links = seen(convolution, source)
+    links = seen(config, convolution, source)
     high = strongest(maps)
     figure.maps(
         f"f{block}.", maps[list(part)], 0, 97, LARGE_MAP, step=LARGE_SLOT, across=4, scale="sequential", high=high,
@@ -238,7 +239,7 @@ def block_figure(
     pooled = stages.pooled[block - 1][0]
     figure.maps(
         f"p{block}.", pooled[list(part)], 0, 259, MAP, step=SLOT, across=SHOWN, scale="sequential", high=high,
-        links=seen(pooling, f"f{block}.#"), label=numbered(t(f"第 {block} 块，池化图", f"Block {block}, pooled map"), part),
+        links=seen(config, pooling, f"f{block}.#"), label=numbered(t(f"第 {block} 块，池化图", f"Block {block}, pooled map"), part),
     )  # fmt: skip
     return figure
 
@@ -267,9 +268,9 @@ def mosaic(weights: Tensor, across: int) -> Tensor:
     return tiles.reshape(filters, across * kernel, across * kernel)
 
 
-def seen(row: LayerRow, source: str) -> tuple[Link, ...]:
+def seen(config: CNNConfig, row: LayerRow, source: str) -> tuple[Link, ...]:
     """What a cell of a layer sees: in the digit, and in the maps that the layer reads, whose names begin so."""
-    digit = Link("digit", row.start, row.start, row.jump, row.jump, row.receptive_field, row.receptive_field)
+    digit = Link("digit", row.start, row.start, row.jump, row.jump, row.receptive_field, row.receptive_field, spans=windows(config, row.name))  # fmt: skip
     if not source:
         return (digit,)
     return (digit, Link(source, -row.padding, -row.padding, row.stride, row.stride, row.kernel, row.kernel))
@@ -335,7 +336,7 @@ def evidence(config: CNNConfig, snapshot: Snapshot, digit: int, label: int, grou
     products = found.weights * stages.pooled[-1][0]
     part = shown(len(products), group)
     row = [row for row in layers(config) if row.kind in ("convolution", *POOLINGS)][-1]
-    links = seen(row, "")
+    links = seen(config, row, "")
     picture = Figure(WIDTH, 206)
     title(picture, t("数字", "Digit"), onward=False)
     picture.map("digit", image[0], 0, 24, 156, scale="gray", high=1.0)

@@ -181,10 +181,17 @@ def weight(value: float) -> str:
 
 
 def sharing(config: ConvolutionConfig) -> tuple[int, int, int]:
-    """Parameters of a fully connected layer, of one that is only local, and of this convolution, biases included."""
-    cells = output_size(config.size, config.kernel, config.stride, config.padding, config.dilation) ** 2
-    each = parameters(1, 1, config.kernel)
-    return cells * (config.size**2 + 1), cells * each, each
+    """Parameters of a fully connected layer, of one that is only local, and of this convolution, biases included.
+
+    The padding is no pixel: neither of the first two has weights for it.
+    """
+    side = output_size(config.size, config.kernel, config.stride, config.padding, config.dilation)
+    places = [
+        cell * config.stride + step * config.dilation - config.padding
+        for cell in range(side) for step in range(config.kernel)
+    ]  # fmt: skip
+    read = sum(0 <= place < config.size for place in places)  # rows; as many columns
+    return side**2 * (config.size**2 + 1), read**2 + side**2, parameters(1, 1, config.kernel)
 
 
 def there_and_back(config: ConvolutionConfig, picture: Tensor, output: Tensor) -> Scene:

@@ -112,7 +112,7 @@ def challenges() -> tuple[Challenge, ...]:
 
 
 def kernels() -> dict[str, str]:
-    return {"box_blur": t("均值模糊", "Box blur"), "sobel_x": t("索贝尔 x", "Sobel x"), "sharpen": t("锐化", "Sharpen")}
+    return {"box_blur": t("均值模糊", "Box blur"), "sobel_x": t("Sobel x", "Sobel x"), "sharpen": t("锐化", "Sharpen")}
 
 
 def reached(run: Run) -> bool:
@@ -127,7 +127,7 @@ def first(run: Run) -> float:
 def steps(run: Run) -> str:
     if run.diverged:
         return t(f"第 {run.steps} 步发散", f"diverged at step {run.steps}")
-    return t(f"{first(run)} 步", f"{first(run)} steps") if reached(run) else t("没有达到", "never")
+    return t(f"到第 {first(run)} 步", f"by step {first(run)}") if reached(run) else t("没有达到", "never")
 
 
 def window_of_nine(live: Live) -> tuple[bool, str]:

@@ -203,9 +203,11 @@ function highlight(view) { // the cell pointed at, its window in every linked ma
   const map = maps[point.map], row = Math.min(point.row, map.r - 1), column = Math.min(point.column, map.c - 1);
   const chosen = box(map, row, column, 1, 1);
   view.marks.push(...frameOf(view.layer, chosen, "chosen"));
-  for (const [to, top, left, down, right, height, width, wrap] of map.links ?? []) { // a Link of scene.py
+  for (const [to, top, left, down, right, height, width, wrap, spans] of map.links ?? []) { // a Link of scene.py
     for (const [there, target] of targets(view, to)) {
-      const window = box(target, top + row * down, left + column * right + row * wrap, height, width);
+      const window = spans?.length
+        ? box(target, spans[row][0], spans[column][0], spans[row][1] - spans[row][0], spans[column][1] - spans[column][0])
+        : box(target, top + row * down, left + column * right + row * wrap, height, width);
       view.marks.push(...frameOf(there.layer, window, "window"));
     }
   }
@@ -289,7 +291,7 @@ function heldUp(view, items) { // what moves is not cut off by a newer frame: it
   return [...items.slice(0, first), ...view.held.items, ...items.slice(first).filter((item) => !item.hold)];
 }
 
-const sizeOfNumbers = (map) => Math.min(17, (map.h / map.r) * 0.42, (map.w / map.c) * 0.31);
+const sizeOfNumbers = (map) => Math.min(17, (map.h / map.r) * 0.42, (map.w / map.c) * 0.32);
 
 function smallestWords(figure) { // in units; Infinity where there are none
   let smallest = Infinity;

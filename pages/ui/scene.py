@@ -38,6 +38,7 @@ class Link(NamedTuple):
     height: int
     width: int
     wrap: int = 0  # added to the left edge for every row: 4 where rows of 4 cells are strung together in one
+    spans: tuple[tuple[int, int], ...] = ()  # where no such rule holds: for each row, and column, from where to where
 
 
 class Plane(NamedTuple):

@@ -277,6 +277,38 @@ def test_a_drawn_digit_is_read_at_once(port, visit):
     assert not page.problems
 
 
+def test_a_dot_is_seen_a_stroke_may_leave_the_pad_and_the_last_can_be_undone(port, visit):
+    page = visit(port, "/cnn?lang=en")
+    page.wait_for_selector(LAST["cnn"])
+    settled(page)
+    pad = page.locator(".st-key-cnn_canvas canvas").first
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+
+    def ink(across, down):
+        """How bright the pad is there, both in shares of its side."""
+        return pad.evaluate(f"(pad) => pad.getContext('2d').getImageData({across} * pad.width, {down} * pad.height, 1, 1).data[0]")  # fmt: skip
+
+    def at(across, down):
+        return box["x"] + box["width"] * across, box["y"] + box["height"] * down
+
+    page.mouse.click(*at(0.2, 0.3))
+    assert ink(0.2, 0.3) == 255 and ink(0.4, 0.3) == 0
+    page.mouse.move(*at(0.5, 0.9))
+    page.mouse.down()
+    for place in ((0.5, 1.2), (0.9, 1.2), (0.9, 0.5)):  # out below, along outside, in again
+        page.mouse.move(*at(*place), steps=8)
+    page.mouse.up()
+    assert ink(0.9, 0.6) == 255 and ink(0.7, 0.98) == 0, "what is drawn outside is not drawn along the rim"
+    page.locator(".st-key-cnn_canvas button", has_text="Undo").click()
+    assert ink(0.9, 0.6) == 0 and ink(0.2, 0.3) == 255
+    wait_until(page, lambda: "reads your digit" in "".join(labels(page)))
+    page.locator(".st-key-cnn_canvas button", has_text="Clear").click()
+    assert ink(0.2, 0.3) == 0
+    wait_until(page, lambda: "reads your digit" not in "".join(labels(page)))
+    assert not page.problems
+
+
 @pytest.mark.parametrize("width", [1280, 375])
 def test_a_note_on_the_link_stands_below_the_bar_at_the_top(port, visit, width):
     page = visit(port, "/cnn?lang=en&cnn_kernel=99&nothing=1", width=width)

@@ -231,6 +231,9 @@ def test_presets_that_break():
         for _ in range(200):
             run.step()
         accuracy[name] = run.learner.evaluate()["test"]["Accuracy"]
+        if name == "dying":
+            maps = trace(run.config, run.snapshot().state, load().test_images).feature_maps[1]
+            assert maps.max() == 0, "every ReLU of block 2 is dead"
     assert accuracy["tiny"] > 0.85 > 0.75 > accuracy["one_channel"]
     assert accuracy["pointwise"] < 0.5 and accuracy["slow"] < 0.3 and accuracy["dying"] < 0.12
     diverging = Run(PRESETS["diverging"])

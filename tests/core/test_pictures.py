@@ -92,6 +92,15 @@ def test_a_16_bit_upload_is_scaled_and_not_clipped():
     assert torch.allclose(image, torch.from_numpy(pixels / 65535).float(), atol=1 / 255)
 
 
+def test_of_a_16_bit_upload_only_the_transparent_value_lies_on_white():
+    pixels = numpy.full((8, 8), 40 * 257, numpy.uint16)
+    pixels[:, 4:] = 0
+    upload = encode(Image.fromarray(pixels), "PNG", transparency=0)
+    assert Image.open(io.BytesIO(upload)).info["transparency"] == 0
+    image = from_bytes(upload, 8)
+    assert image[:, :3].max() < 0.2 and image[:, 5:].min() == 1
+
+
 def test_transparency_lies_on_white():
     assert from_bytes(encode(Image.new("RGBA", (9, 9), (0, 0, 0, 0)), "PNG"), 4).min() == 1
 

@@ -9,10 +9,12 @@ from math import inf
 
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.convolution import KERNELS, ConvolutionConfig, hidden_kernel, input_picture
+from core.convolution import KERNELS, PRESETS, ConvolutionConfig, hidden_kernel, input_picture
+from pages.ui import pictures_convolution as pictures
 from tests.lessons import open_lesson
 
 open_page = partial(open_lesson, "convolution")
@@ -75,7 +77,28 @@ def test_the_formula_and_the_sum_follow_the_sliders(language):
     assert r"\lfloor 3.333\right\rfloor" in shown  # the floor is at work
     assert r"3\cdot(4-1)+2\cdot(4-1)+1-2\cdot 1+1=\mathbf{15}" in shown  # and the way back makes up for it
     assert sum_shown(app) == pytest.approx(output[cell_shown(app)].item(), abs=6e-4)
-    assert [metric.value for metric in app.metric[:3]] == ["3,616", "272", "17"]  # 16·(15²+1), 16·17, 4²+1
+    assert [metric.value for metric in app.metric[:3]] == ["3,616", "241", "17"]  # 16·(15²+1), 15²+16, 4²+1
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        *PRESETS.values(),
+        ConvolutionConfig(size=15, kernel=4, stride=3, padding=1, dilation=2),
+        ConvolutionConfig(size=4, kernel=7, padding=6),
+    ],
+)
+def test_local_connectivity_counts_the_pixels_that_an_output_depends_on(config):
+    """The oracle is the Jacobian of torch's convolution with a kernel of ones; the padding is nobody's pixel."""
+    ones = torch.ones(1, 1, config.kernel, config.kernel)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda image: F.conv2d(image[None, None], ones, None, config.stride, config.padding, config.dilation),
+        torch.zeros(config.size, config.size),
+    )
+    outputs = jacobian.shape[2] * jacobian.shape[3]
+    everywhere, local, shared = pictures.sharing(config)
+    assert local == int(jacobian.count_nonzero()) + outputs
+    assert shared <= local <= everywhere == outputs * (config.size**2 + 1) or outputs == 1
 
 
 def test_next_and_previous_walk_over_the_output():
