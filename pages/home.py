@@ -44,6 +44,7 @@ st.markdown(
 
 controls = Controls("home", ConvolutionConfig(hidden="sobel_x"), only=("kernel", "hidden"))
 picture_place, side = st.columns([5, 2], gap="medium", vertical_alignment="center")
+controls.offer("kernel", range(2, 8))  # one pixel has no edge
 with side:
     size = controls.slider("kernel", t("卷积核大小", "Kernel size"))
     names = {code: t(*words) for code, words in SHOWN.items()}

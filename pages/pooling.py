@@ -47,7 +47,7 @@ lesson.presets(
         "strided_convolution": Preset(t("步长卷积", "Strided conv"), PRESETS["strided_convolution"], t("权重要自己学，种子之间差得最多：900 步后 91%–96%。", "It has to learn its weights, and seeds differ most: 91–96% after 900 steps.")),
         "overlapping": Preset(t("重叠", "Overlapping"), PRESETS["overlapping"], t("3×3 窗口、步长 2：相邻窗口共用一行。600 步后 96%，与不重叠差不多。", "3×3 windows, stride 2: neighbours share a row. 96% after 600 steps, much like without overlap.")),
         "no_reduction": Preset(t("不缩小", "No reduction"), PRESETS["no_reduction"], t("1×1 窗口什么也没做：准确率 96%，参数却多得多，每秒步数约三分之一。", "A 1×1 window does nothing: 96%, with many more parameters and about a third of the steps per second.")),
-        "gaps": Preset(t("跳过", "Gaps"), PRESETS["gaps"], t("步长大于核：九格里有八格没有窗口读到。600 步后 80%。", "The stride exceeds the kernel: eight of nine cells are in no window. 80% after 600 steps."), breaks=True),
+        "gaps": Preset(t("跳过", "Gaps"), PRESETS["gaps"], t("步长大于核：256 格里有 220 格没有窗口读到。600 步后 80%。", "The stride exceeds the kernel: 220 of 256 cells are in no window. 80% after 600 steps."), breaks=True),
         "one_cell": Preset(t("只剩一格", "One cell"), PRESETS["one_cell"], t("两次 4×4 平均把整张图压成一格，形状丢了。600 步后 76%。", "Averaging 4×4 twice leaves one cell of the whole picture; shape is lost. 76% after 600 steps."), breaks=True),
         "never_shifted": Preset(t("从不挪动", "Never shifted"), PRESETS["never_shifted"], t("只见过居中的数字：600 步后训练 100%，挪动过的测试数字只认出 16%。池化容忍一两个像素，容忍不了四个。", "It has seen centred digits only: 100% in training, 16% on shifted ones after 600 steps. Pooling tolerates a pixel or two, not four."), breaks=True),
         "too_fast": Preset(t("太快", "Too fast"), PRESETS["too_fast"], t("学习率 0.1：损失停在 2.3（= ln 10，瞎猜），600 步后 10%。", "Learning rate 0.1: the loss stays near 2.3 (= ln 10, guessing); 10% after 600 steps."), breaks=True),
@@ -111,13 +111,17 @@ with picture:
 never = int((coverage(CANVAS, CANVAS, k, s) == 0).sum())
 strided = learnable_parameters("none", config.channels, k)
 c, cut = config.channels, max(size.dropped_rows, size.dropped_columns)
+between = [t("窗口之间", "gaps")] if s > k else []
+at_end = (
+    [t(f"末尾 {cut} 行 {cut} 列", f"last {cut} rows and columns" if cut > 1 else "last row and column")] if cut else []
+)
 cells, kept, lost, learned = st.columns(4)
 cells.metric(t("一张图的格数", "Cells of a map"), f"{size.before} → {size.after}")
 kept.metric(t("留下", "Kept"), f"{size.share:.1%}")
 lost.metric(
     t("没有窗口读到的格", "Cells in no window"),
     str(never),
-    t(f"末尾 {cut} 行 {cut} 列", f"last {cut} rows and columns" if cut > 1 else "last row and column") if cut else None,
+    t("、", ", ").join(between + at_end) or None,
     delta_color="off",
     delta_arrow="off",
 )

@@ -349,7 +349,7 @@ class Controls:
     def offer(self, field: str, values: Iterable[Any]) -> None:
         """What a choice can be here; anything else gives way to the default, or to the first where that is none of them
         either, with a note if it came with the address."""
-        self.limits[field] = values = tuple(values)
+        self.limits[field] = values = values if isinstance(values, range) else tuple(values)
         value = self.value(field)
         if value not in values:
             if field in self.brought:

@@ -42,3 +42,9 @@ def test_what_it_has_no_control_for_leaves_a_note():
         and "home_kernel" not in app.warning[0].value
     )
     assert app.slider(key="home_kernel").value == 5 and not app.exception
+
+
+def test_a_kernel_of_one_pixel_is_not_offered_as_it_has_no_edge():
+    app = open_page("home", "en", home_kernel="1")
+    assert "home_kernel=1" in app.warning[0].value and "2–7" in app.warning[0].value and not app.exception
+    assert app.slider(key="home_kernel").min == 2 and app.slider(key="home_kernel").value == 3

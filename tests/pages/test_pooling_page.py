@@ -162,6 +162,21 @@ def test_sliders_move_the_numbers():
     assert metric(page, "Cells in no window") == str(256 - 12**2)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "words"),
+    [(2, 2, None), (3, 2, "last row and column"), (1, 3, "gaps"), (1, 4, "gaps, last 3 rows and columns")],
+)
+def test_where_the_cells_are_that_no_window_reads(kernel, stride, words):
+    app = open_page(kernel=kernel, stride=stride)
+    (lost,) = (metric for metric in app.metric if metric.label == "Cells in no window")
+    reached = F.conv_transpose2d(
+        F.conv2d(torch.ones(1, 1, 16, 16), torch.ones(1, 1, kernel, kernel), stride=stride),
+        torch.ones(1, 1, kernel, kernel),
+        stride=stride,
+    )
+    assert lost.value == str(256 - int(reached.count_nonzero())) and (lost.delta or None) == words
+
+
 def test_pooling_has_nothing_to_learn_and_the_strided_convolution_has():
     page = open_page(kernel="3", channels="5")
     count = sum(weights.numel() for weights in torch.nn.Conv2d(5, 5, 3).parameters())
