@@ -81,6 +81,14 @@ UPLOADER_IN_CHINESE = """
 </style>
 """
 
+# A file that the browser does not send is marked red, and only a mouse over it finds out why, in English.
+FILE_NOT_TAKEN = """
+<style>
+[data-testid="stFileUploader"]:has([aria-invalid="true"])::after {{content: "{words}"; display: block; padding-top: .4rem;
+  font-size: .9rem; color: light-dark(#a8362c, #f0958c);}}
+</style>
+"""
+
 
 def share_memory() -> None:
     """Let all threads allocate in two arenas: glibc would give each its own, up to eight for every core, and Streamlit has
@@ -127,9 +135,10 @@ def begin() -> st.Page:
     scene.load()
     share.stage()
     with st.sidebar:
+        not_taken = t("没有收下这个文件：它太大，或上传中断。换一个小些的再试。", "This file was not taken: it is too large, or its upload broke off. Try a smaller one.")  # fmt: skip
         tag = t("zh-Hans", "en")  # for screen readers, and for the shapes of the characters
         st.html(
-            f"{STYLE}{t(UPLOADER_IN_CHINESE, '')}<script>document.documentElement.lang = '{tag}';{ONE_ENTRY_A_PAGE}</script>",
+            f"{STYLE}{t(UPLOADER_IN_CHINESE, '')}{FILE_NOT_TAKEN.format(words=not_taken)}<script>document.documentElement.lang = '{tag}';{ONE_ENTRY_A_PAGE}</script>",
             unsafe_allow_javascript=True,
         )
     return page

@@ -337,6 +337,23 @@ def test_an_upload_that_cannot_be_used_is_refused_in_the_viewers_words(port, vis
     assert not page.problems
 
 
+@pytest.mark.parametrize(("words", "said"), [("lang=en", "Try a smaller one"), ("lang=zh", "换一个小些的")])
+def test_an_upload_that_the_browser_refuses_is_told_in_the_viewers_words(port, visit, tmp_path, words, said):
+    page = visit(port, f"/convolution?{words}")
+    page.wait_for_selector(LAST["convolution"])
+    settled(page)
+    page.locator("[data-testid=stExpander] summary", has_text=re.compile("Your own picture|自己的图片")).click()
+    large = tmp_path / "large.png"
+    with large.open("wb") as file:
+        file.truncate(51 * 2**20)
+    told = """(node) => getComputedStyle(node, "::after").content"""
+    uploader = page.locator("[data-testid=stFileUploader]")
+    assert said not in uploader.evaluate(told)
+    page.locator("input[type=file]").set_input_files(large)
+    wait_until(page, lambda: said in uploader.evaluate(told))
+    assert not page.problems
+
+
 def test_a_picture_is_saved_as_an_image(port, visit):
     page = visit(port, "/convolution?lang=en")
     page.wait_for_selector(".scene canvas")
