@@ -8,7 +8,7 @@ from core.architectures import ARCHITECTURES, BlockGeometryError
 from core.cnn import PRESETS, CNNConfig, layers, parameter_count, race, rival
 from core.data.digits import CLASSES, load
 from core.optimizers import OPTIMIZERS
-from pages.ui import challenges, lesson, predict
+from pages.ui import challenges, lesson, predict, scene
 from pages.ui import pictures_cnn as pictures
 from pages.ui import questions_cnn as asked
 from pages.ui.canvas import canvas
@@ -38,6 +38,12 @@ def explain(error: ValueError) -> str:
 def look_at_mistake(cell: list) -> None:
     """A click on a digit that was read wrongly makes it the digit of all pictures."""
     controls.put(digit=int(cell[0].removeprefix("m")))
+
+
+def choose_class() -> None:
+    """A click on the small picture of a class."""
+    if (place := st.session_state["cnn_classes"]["go"]) is not None:
+        controls.put(digit=int(place))
 
 
 def own_values(block: int) -> None:
@@ -78,6 +84,7 @@ lesson.presets(
     },
 )  # fmt: skip
 
+buttons = st.container()
 picture, side = lesson.columns()
 with side:
     controls.choice("data", t("数据", "Data"), {"plain": "8×8", "upsampled": t("放大 16×16", "16×16"), "shifted": t("移动", "shifted")}, help=t("8×8 的真实手写数字；放大到 16×16；或放在 16×16 里的随机位置。", "Real digits of 8×8 pixels; enlarged to 16×16; or each at a random place on 16×16."))  # fmt: skip
@@ -120,12 +127,16 @@ with formula:
     st.latex(pictures.chain_formula(config))
 
 live = Live(controls, race(config) if controls.value("rival") else {"cnn": config})
+with buttons:
+    live.buttons()
 parts = pictures.groups(config)
 controls.offer("group", parts)
 digit, group = controls.value("digit"), controls.value("group")
 with picture:
     live.picture(partial(pictures.flow, digit=digit, group=group))
     controls.slider("digit", t("看哪个测试数字", "Which held-out digit"))
+    if (allowed := controls.access("digit", t("看哪个测试数字", "Which held-out digit"))) != "hide":
+        scene.show(pictures.held_out_classes(config.data, digit, allowed == "lock"), "cnn_classes", on_go=choose_class)
     if len(parts) > 1:
         controls.choice("group", t("看哪些通道", "Which channels"), parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import ceil, sqrt
 
 from torch import Tensor
@@ -23,12 +24,13 @@ from core.data.digits import CLASSES, load
 from core.pooling import POOLINGS
 from core.training import Snapshot
 from pages.ui.scene import Figure, Link, Scene
-from pages.ui.text import t
+from pages.ui.text import language, t
 
 WIDTH, HEIGHT = 276, 292  # of every figure of the flow: they stand in a grid
 SHOWN = 8  # maps of a layer that are drawn at a time: a group
 SLOT, MAP = WIDTH / SHOWN, 30  # eight small maps in a row …
 LARGE_SLOT, LARGE_MAP = WIDTH / 4, 63  # … or four large ones
+TILE, TILE_GAP = 34, 12  # a small digit of each class, and the room between two
 MOSAIC = 12  # cells across the mosaic of one filter's kernels, about
 BAR_LEFT, BAR_WIDTH = 104, 108
 WINDOW_INK = "#c4347f"  # as scene.css frames a window
@@ -171,6 +173,33 @@ def flow(config: CNNConfig, snapshot: Snapshot, digit: int, group: int = 1) -> S
             "A digit on its way through the network: filters, maps, pooling, flattening, scores, probabilities",
         ),
     )
+
+
+def held_out_classes(data: str, digit: int, locked: bool = False) -> Scene:
+    """A small picture for each class, to click: the next held-out digit of it. The one that is looked at is framed."""
+    return _held_out_classes(data, digit, locked, language())
+
+
+@lru_cache(maxsize=512)
+def _held_out_classes(data: str, digit: int, locked: bool, spoken: str) -> Scene:
+    digits = load(data)
+    labels = digits.test_labels.tolist()
+    order = [*range(digit, len(labels)), *range(digit)]  # round and round, from the one that is looked at
+    figure = Figure(CLASSES * (TILE + TILE_GAP), TILE + 8)
+    for label in range(CLASSES):
+        chosen = labels[digit] == label
+        following = next(place for place in order[1:] if labels[place] == label)
+        x = TILE_GAP / 2 + label * (TILE + TILE_GAP)
+        figure.map(f"class{label}", digits.test_images[digit if chosen else following, 0], x, 4, TILE, scale="gray", high=1.0, hover=False)  # fmt: skip
+        if chosen:
+            figure.rect(x - 2, 2, TILE + 4, TILE + 4, ink="primary", stroke=3, round=3)
+        if not locked:
+            words = t(f"下一个 {label}", f"The next {label}") + (
+                t("（正在看一个）", " (one is looked at)") if chosen else ""
+            )
+            figure.rect(x - 3, 1, TILE + 6, TILE + 6, ink="none", fill="panel", opacity=0.0, round=3, go=str(following), label=words)  # fmt: skip
+    said = t(f"每类一个测试数字，可以点选；正在看的是 {labels[digit]}。", f"A held-out digit of each class, to choose from; looked at is a {labels[digit]}.")  # fmt: skip
+    return Scene((figure,), said, saved=False)
 
 
 newest: tuple[CNNConfig | None, dict, int, Trace | None] = (None, {}, 0, None)  # what `stages_of` gave last

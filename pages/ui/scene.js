@@ -14,7 +14,8 @@ const SHAPES = { // signs of points, of about one area, around 0 0 and half a un
 };
 const SVG = "http://www.w3.org/2000/svg";
 const LARGEST = 1.6, SMALLEST = 0.62, GAP = 18, ROW_GAP = 14; // of a figure's natural size; the gaps as in scene.css
-const READABLE = 11; // CSS pixels: no word becomes smaller, its figure scrolls instead
+const READABLE = 11; // CSS pixels: no word becomes smaller, its figure scrolls instead …
+const LETTERS = 18; // … where the page's letters have so many
 const SQUEEZED = 0.75; // figures that would just not fit side by side shrink this far before they wrap …
 const MUCH = 1.25, TALL = 0.75; // … unless two rows, no taller than this share of their width, make them so much larger
 const TITLE = 14; // of a map; as in scene.css
@@ -398,14 +399,17 @@ function drawFigure(view, component) {
   }
 }
 
+// On a projector the page has larger letters, and so have its pictures.
+const readableSize = () => (READABLE * parseFloat(getComputedStyle(document.documentElement).fontSize)) / LETTERS;
+
 function layOut(root, views) {
   const space = root.clientWidth - 1; // it is rounded, and a figure too wide by a fraction of a pixel wraps
   if (space <= 0) return;
   const widest = Math.max(...views.map((view) => view.figure.w));
   const together = views.reduce((sum, view) => sum + view.figure.w, 0);
   const gaps = GAP * (views.length - 1);
-  const inOneRow = (space - gaps) / together, least = Math.min(LARGEST, READABLE / Math.min(...views.map((view) => view.smallest)));
-  const perRow = Math.max(1, Math.floor((space + GAP) / (widest + GAP)));
+  const inOneRow = (space - gaps) / together, least = Math.min(LARGEST, readableSize() / Math.min(...views.map((view) => view.smallest)));
+  const perRow = Math.max(1, Math.floor((space + GAP) / (widest * Math.max(1, least) + GAP)));
   const alike = views.length > 1 && views.every((view) => view.figure.w === widest); // such figures fill their rows
   const wrapped = alike ? (space - GAP * (perRow - 1)) / (perRow * widest) : Math.min(1, space / widest);
   const larger = inOneRow < 1 && !alike ? inRows(space, views) : 0;

@@ -114,6 +114,37 @@ def test_a_small_picture_that_was_chosen_by_the_keyboard_keeps_the_focus(port, v
     assert not page.problems
 
 
+def test_a_small_picture_brings_the_next_digit_of_its_class(port, visit):
+    page = visit(port, "/cnn?lang=en")
+    page.wait_for_selector(LAST["cnn"])
+    settled(page)
+    row = page.locator(".st-key-cnn_classes")
+    shown = []
+    for _ in range(2):
+        before = page.url
+        row.locator("[aria-label^='The next 7']").click()
+        wait_until(page, lambda before=before: page.url != before)
+        settled(page)
+        assert "This is a 7" in "".join(page.locator(".st-key-cnn_picture0 text").all_text_contents())
+        shown.append(re.search(r"cnn_digit=(\d+)", page.url)[1])
+    assert shown[0] != shown[1] and row.locator("[aria-label='The next 7 (one is looked at)']").count() == 1
+    assert not page.problems
+
+
+def test_the_words_of_pictures_grow_with_the_page_on_a_projector(port, visit):
+    sizes = {}
+    for present in ("", "&present=1"):
+        page = visit(port, f"/cnn?lang=en{present}", width=1920, height=1080)
+        page.wait_for_selector(LAST["cnn"])
+        settled(page)
+        sizes[present] = page.locator(".st-key-cnn_picture0 text", has_text="after ReLU").first.evaluate(
+            "(node) => parseFloat(getComputedStyle(node).fontSize) * node.getScreenCTM().a"
+        )
+        letters = page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)")
+        assert sizes[present] >= 11 * letters / 18 - 0.1
+    assert sizes["&present=1"] > 1.3 * sizes[""]
+
+
 def test_what_the_mouse_points_at_is_shown_large_and_told_without_a_rerun(port, visit):
     page = visit(port, "/playground?lang=en")
     network, answer = (page.locator(".st-key-playground_picture0 .figure svg").nth(i) for i in (0, 1))

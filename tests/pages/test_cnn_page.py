@@ -306,6 +306,22 @@ def test_a_cell_lights_up_the_pixels_that_it_sees(config):
             assert (top, left, bottom, right) == window_of(config, f"{layer}_{name[1]}", row, column)
 
 
+@pytest.mark.parametrize("data", ["plain", "shifted"])
+def test_each_small_digit_is_the_next_of_its_class(data):
+    labels = load(data).test_labels.tolist()
+    for digit in (0, 40, len(labels) - 1):
+        (figure,) = pictures.held_out_classes(data, digit).figures
+        links = [int(item["go"]) for item in figure.items if item.get("go")]
+        assert [labels[place] for place in links] == list(range(10)) and digit not in links
+        for label, place in enumerate(links):
+            between = (place - digit) % len(labels)
+            assert all(labels[(digit + steps) % len(labels)] != label for steps in range(1, between))
+        framed = [item for item in figure.items if item["t"] == "rect" and item["ink"] == "primary"]
+        assert len(framed) == 1
+    (locked,) = pictures.held_out_classes(data, 0, locked=True).figures
+    assert not any(item.get("go") for item in locked.items)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_frame_is_small(name):
     run = Run(PRESETS[name])
