@@ -122,6 +122,7 @@ st.caption(
     t(f"蓝：实际；橙虚线：预报。损失以方差为单位，1 等于总猜平均；没见过的部分里“{times.after}和{times.now}一样”是 {persistence:.2f}。平均不会超过见过的最大值", f"Blue: measured; orange, dashed: forecast. The loss is in units of the variance: 1 is always guessing the mean; on the held-out end “{times.after} as {times.now}” has {persistence:.2f}. A mean never exceeds what was seen")
     + (t("，所以 1957 年那样的高峰它报不出来。", ", so a peak like that of 1957 is out of reach.") if sunspots else t("。", "."))
 )  # fmt: skip
+live.buttons()
 live.panel()
 
 predict.ask(controls, asked.questions())

@@ -84,7 +84,6 @@ lesson.presets(
     },
 )  # fmt: skip
 
-buttons = st.container()
 picture, side = lesson.columns()
 with side:
     controls.choice("data", t("数据", "Data"), {"plain": "8×8", "upsampled": t("放大 16×16", "16×16"), "shifted": t("移动", "shifted")}, help=t("8×8 的真实手写数字；放大到 16×16；或放在 16×16 里的随机位置。", "Real digits of 8×8 pixels; enlarged to 16×16; or each at a random place on 16×16."))  # fmt: skip
@@ -127,8 +126,6 @@ with formula:
     st.latex(pictures.chain_formula(config))
 
 live = Live(controls, race(config) if controls.value("rival") else {"cnn": config})
-with buttons:
-    live.buttons()
 parts = pictures.groups(config)
 controls.offer("group", parts)
 digit, group = controls.value("digit"), controls.value("group")

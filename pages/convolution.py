@@ -245,6 +245,7 @@ st.markdown(
 )
 live = Live(controls, {"convolution": config}, limit=1_000_000)
 live.picture(pictures.learned_kernel)
+live.buttons()
 live.panel()
 with st.expander(t("优化器与批大小", "Optimizer and batch size"), icon=":material/tune:"):
     controls.choice("optimizer", t("优化器", "Optimizer"), {name: term(name) for name in OPTIMIZERS})

@@ -162,7 +162,6 @@ lesson.presets(
     },
 )  # fmt: skip
 
-above = st.container()
 picture, side = lesson.columns(5, 3)
 with side:
     method = controls.choice("method", t("方法", "Method"), {name: term(name) for name in METHODS}, help=t("前两种知道世界的规则；其余的只能走走看。", "The first two know the rules of the world; the others have to try."))  # fmt: skip
@@ -234,8 +233,6 @@ with side:
     live.limit_slider(
         t("最多几遍", "Sweeps, at most") if method in PLANNING else t("最多几个回合", "Episodes, at most")
     )
-with above:
-    live.buttons()
 with formula:
     st.latex(pictures.formula(config, pictures.rate_at(run, live.replayed)))
 with picture:

@@ -42,7 +42,6 @@ lesson.presets(
     },
 )  # fmt: skip
 
-above = st.container()
 picture, side = lesson.columns(5, 3)
 with side:
     method = controls.choice("method", t("方法", "Method"), {name: term(name) for name in POLICY_METHODS}, help=t("前四种学策略，DQN 学动作的值。", "The first four learn a policy; DQN learns what actions are worth."))  # fmt: skip
@@ -73,8 +72,6 @@ run = live.race.runs[config.method]
 look = {"shown": controls.value("shown"), "at": controls.value("at")}
 with side:
     live.limit_slider(t("最多几个回合", "Episodes, at most"))
-with above:
-    live.buttons()
 with formula, st.container(horizontal=True, gap="medium", vertical_alignment="center"):
     for part in pictures.formula(config, run.learner.entropy_bonus):
         st.latex(part, width="content")

@@ -156,6 +156,7 @@ live = Live(controls, race(config))
 with inside:
     live.picture(partial(pictures.feature_maps, image=pictures.picture_of(digit, "digit", right, down)), config.pooling)
     st.caption(t("指着池化后的一格，看它在池化前的窗口。", "Point at a pooled cell to see its window before pooling."))
+live.buttons()
 live.panel()
 
 lesson.heading("网络在意平移吗？", "Does the network mind the shift?")

@@ -53,6 +53,12 @@ button[kind="tertiary"]:is(:hover, :active, [aria-expanded="true"]) {color: ligh
 [class*="_numbers"] > [data-testid="stElementContainer"] {flex: 1 1 0 !important; min-width: 6.6rem;}
 [class*="_charts"] > [data-testid="stElementContainer"] {flex: 1 1 0 !important; min-width: min(15rem, 100%);}
 [class*="st-key-entry_"] {border-top: 1px solid light-dark(#ccd5de, #3a4652); padding-top: .9rem;}
+@media (min-width: 901px) and (min-height: 601px) {[data-testid="stLayoutWrapper"]:has(> [class*="_buttons "]) {
+  position: sticky; top: 0; z-index: 90; padding: .5rem 0 .8rem; margin: -.5rem 0 -.8rem;
+  background: linear-gradient(light-dark(#ffffff, #11161c) 88%, transparent);}
+[data-testid="stMain"] {scroll-padding-top: 6.5rem;}
+[data-testid="stHeader"] {background: transparent;}
+[data-testid="stHeader"], [data-testid="stHeader"] :not(button, button *) {pointer-events: none;}}
 @media (max-width: 900px) {.block-container > [data-testid="stVerticalBlock"] > [data-testid="stLayoutWrapper"] >
 [data-testid="stHorizontalBlock"] > [data-testid="stColumn"] {min-width: calc(100% - 1.5rem);}}
 @media (max-width: 640px) {.block-container {padding-left: .9rem; padding-right: .9rem;}

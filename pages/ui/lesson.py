@@ -7,11 +7,14 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.config import Config, idle
 from pages.ui import frame, glossary
 from pages.ui.controls import PRESETS, VISITING, Controls
 from pages.ui.text import t
+
+PLAY_PLACE = "play_place"  # where the page has left room for Play and what stands beside it
 
 
 class Preset(NamedTuple):
@@ -35,15 +38,24 @@ def columns(picture: int = 2, controls: int = 1) -> tuple:
 
 
 def presets(controls: Controls, choices: Mapping[str, Preset]) -> None:
-    """The presets in a row: a click moves every control. The chosen one says why it is there.
+    """The presets in a row: a click moves every control. The chosen one says why it is there. Below is room for Play.
 
     Controls that the visit hides or locks stay; a preset that could then move nothing is not offered.
     """
     allowed = controls.access(PRESETS, t("预设", "Presets"))
-    if allowed == "hide":
-        return
+    if allowed != "hide":
+        row_of_presets(controls, choices, allowed == "lock")
+    st.session_state[PLAY_PLACE] = row_of_buttons("usual")
+
+
+def row_of_buttons(place: str) -> DeltaGenerator:
+    """Room for Play and what stands beside it; it stays in sight while one scrolls. `place` tells it from another."""
+    return st.container(horizontal=True, vertical_alignment="bottom", gap="small", key=f"{place}_buttons")
+
+
+def row_of_presets(controls: Controls, choices: Mapping[str, Preset], locked: bool) -> None:
     chosen = current(controls, choices)
-    key = row_of_presets(controls.stem, chosen)
+    key = key_of_row(controls.stem, chosen)
     names = {
         name: f":material/warning: {preset.label}" if preset.breaks else preset.label
         for name, preset in choices.items()
@@ -56,14 +68,14 @@ def presets(controls: Controls, choices: Mapping[str, Preset]) -> None:
         format_func=names.get,
         key=key,
         label_visibility="collapsed",
-        disabled=allowed == "lock",
+        disabled=locked,
         on_change=choose,
         args=(controls, choices, key),
     )
     st.caption((chosen and choices[chosen].why) or t("你自己的设置。", "Your own settings."))  # always: nothing jumps
 
 
-def row_of_presets(stem: str, chosen: str | None) -> str:
+def key_of_row(stem: str, chosen: str | None) -> str:
     """The key of the row: a new row whenever a control, and no click on it, has changed which one is chosen.
 
     A message of the browser that was under way may still tell what the old row showed: see `choose`.
@@ -77,7 +89,7 @@ def row_of_presets(stem: str, chosen: str | None) -> str:
 def choose(controls: Controls, choices: Mapping[str, Preset], key: str) -> None:
     """The callback of the row of presets; of one that is gone it is no choice."""
     name, (row, shown) = st.session_state[key], st.session_state[f"{controls.stem}_presets"]
-    if name is not None and key == row_of_presets(controls.stem, shown):
+    if name is not None and key == key_of_row(controls.stem, shown):
         apply(controls, choices[name].config)
         st.session_state[f"{controls.stem}_presets"] = row, name
 

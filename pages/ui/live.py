@@ -15,11 +15,12 @@ from functools import cache, partial
 from typing import Any, Protocol
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitWidgetAlreadyInstantiatedError
 
 from core.config import Config, Span
 from core.training import SNAPSHOT_BYTES, SNAPSHOTS, Intervention, Race, Run, Snapshot, on_one_core, replay
-from pages.ui import drawings, pins, scene, share, take_home
+from pages.ui import drawings, lesson, pins, scene, share, take_home
 from pages.ui.address import decode_interventions, encode_interventions
 from pages.ui.controls import LATE, STARTED, Controls, key_of, note, put, settings
 from pages.ui.readings import Frame, Inside
@@ -303,11 +304,12 @@ class Live:
     # the panel
 
     def panel(self) -> None:
-        """Buttons, numbers and curves; trains while playing."""
+        """Numbers, curves, and the buttons where the lesson has not put them yet; trains while playing."""
         self._follow()
         pins.settle(self.stem)
+        below_presets = st.session_state.pop(lesson.PLAY_PLACE, None)
         if not self.has_buttons:
-            self.buttons()
+            self.buttons(below_presets)
         share.button(self.controls, self)
         st.session_state[self._name("only_draw")] = True
         if self.beside is not None and not self.playing:
@@ -323,11 +325,11 @@ class Live:
         self._scrubber()
         take_home.offer(self.stem, self.race)
 
-    def buttons(self) -> None:
-        """Play and what stands beside it; where a lesson wants them above its picture, else the panel begins with them."""
+    def buttons(self, place: DeltaGenerator | None = None) -> None:
+        """Play and what stands beside it: where a lesson wants them, else the panel puts them under the presets."""
         self.has_buttons = True
         self._follow()
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        with place or lesson.row_of_buttons("own"):
             st.button(
                 t("暂停", "Pause") if self.playing else t("播放", "Play"),
                 key=self._name("play"),

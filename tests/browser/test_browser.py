@@ -251,6 +251,24 @@ def test_the_browser_chooses_the_language(port, visit, locale, word):
     assert not page.problems
 
 
+@pytest.mark.parametrize("stem", ["lstm", "convolution"])  # under the presets, and in a part of its own
+def test_play_stays_in_sight_wherever_one_has_scrolled(port, visit, stem):
+    page = visit(port, f"/{stem}?lang=en", height=800)
+    page.wait_for_selector(LAST[stem])
+    settled(page)
+    play = button(page, f"{stem}_play")
+    page.locator(f".st-key-{stem}_film").scroll_into_view_if_needed()
+    settled(page)
+    box = play.bounding_box()
+    assert 0 <= box["y"] and box["y"] + box["height"] < 100
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)  # nothing lies over it
+    wait_until(page, lambda: plays(page, stem))
+    box = play.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    wait_until(page, lambda: not plays(page, stem))
+    assert not page.problems
+
+
 def test_play_has_a_key(port, visit):
     page = visit(port, "/cnn?lang=en")
     page.wait_for_selector(".st-key-cnn_play")
