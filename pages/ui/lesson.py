@@ -14,6 +14,7 @@ from pages.ui import frame, glossary
 from pages.ui.controls import PRESETS, VISITING, Controls
 from pages.ui.text import t
 
+CAPTION_PLACE = "caption_place"  # of the presets, and what it says
 PLAY_PLACE = "play_place"  # where the page has left room for Play and what stands beside it
 
 
@@ -72,7 +73,15 @@ def row_of_presets(controls: Controls, choices: Mapping[str, Preset], locked: bo
         on_change=choose,
         args=(controls, choices, key),
     )
-    st.caption((chosen and choices[chosen].why) or t("你自己的设置。", "Your own settings."))  # always: nothing jumps
+    words = (chosen and choices[chosen].why) or t("你自己的设置。", "Your own settings.")  # always: nothing jumps
+    st.session_state[CAPTION_PLACE] = st.empty(), words
+
+
+def caption(message: str = "") -> None:
+    """What is said of the presets, and behind it what has become of the run: to be seen where the controls are."""
+    place, words = st.session_state.pop(CAPTION_PLACE, (None, ""))
+    if place is not None:
+        place.caption(f"{words} :material/restart_alt: {message}" if message else words)
 
 
 def key_of_row(stem: str, chosen: str | None) -> str:

@@ -260,7 +260,7 @@ def test_play_stays_in_sight_wherever_one_has_scrolled(port, visit, stem):
     page.locator(f".st-key-{stem}_film").scroll_into_view_if_needed()
     settled(page)
     box = play.bounding_box()
-    assert 0 <= box["y"] and box["y"] + box["height"] < 100
+    assert box["y"] >= 0 and box["y"] + box["height"] < 100
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)  # nothing lies over it
     wait_until(page, lambda: plays(page, stem))
     box = play.bounding_box()

@@ -96,6 +96,9 @@ def test_a_learning_rate_goes_on_and_another_seed_starts_afresh(stem):
     run = next(iter(app.session_state[f"{stem}_race"].runs.values()))
     assert (run.steps, run.config.seed, run.config.learning_rate) == (0, 5, 0.0002)
     assert any("fresh run" in text.value for text in app.markdown)
+    assert any("fresh run" in text.value for text in app.caption), (
+        "where the controls are, the panel may be out of sight"
+    )
 
 
 @pytest.mark.parametrize(
