@@ -33,6 +33,7 @@ EXPLAINED = {
         and all(found[place] < 0.75 for place in found if place)
     ),
     "pooling-beside": lambda found, told: "%" in told and found == "max",
+    "rnn-start": lambda found, told: found == "orthogonal",
     "self_attention-one_head": lambda found, told: found == "sum",
     "self_attention-shuffle": lambda found, told: found == "same",
     "self_attention-heads": lambda found, told: found[1.0] < found[2.0] < found[4.0],

@@ -15,6 +15,7 @@ from core.rnn import PRESETS, RNNConfig, look, race
 from core.training import Race, Run, Snapshot
 from pages.ui import pictures_rnn as pictures
 from pages.ui import questions_rnn as asked
+from pages.ui.jobs import Job
 from tests.lessons import open_lesson, visitor
 
 open_page = partial(open_lesson, "rnn")
@@ -288,3 +289,12 @@ def test_challenges_tell_what_is_missing_and_can_be_reached():
             watched.race.step()
         assert challenge.check(watched)[0], challenge.check(watched)
     assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_start_that_counts_as_right_is_right_for_other_draws_too(seed):
+    start = next(question for question in asked.questions() if question.name == "start")
+    job = Job({name: replace(config, seed=seed) for name, config in start.runs.items()}, start.steps, budget=math.inf)
+    while job.running:
+        job.advance(1.0)
+    assert start.measure(job.runs) == "orthogonal"
