@@ -6,9 +6,10 @@ from math import inf
 import pytest
 
 from core.config import Span
+from pages.ui import predict
 from pages.ui.jobs import Job
 from pages.ui.lessons import LESSONS
-from pages.ui.predict import value_at
+from pages.ui.predict import start, value_at
 
 QUESTIONS = [
     pytest.param(question, id=f"{lesson.stem}-{question.name}")
@@ -68,4 +69,7 @@ def test_the_answer_is_measured(question, request):
         limits = question.line.limits
         assert all(limits.low <= value_at(answer, place) <= limits.high for place in question.line.at)
     assert question.measure(runs) == answer
+    if not question.options:
+        begun = (start(predict.limits_of(question)),) * predict.places(question)
+        assert not predict.is_right(question, begun if question.line else begun[0], answer), "right without a thought"
     assert EXPLAINED.get(request.node.callspec.id, lambda found, told: True)(answer, question.shown(runs)), answer
