@@ -110,7 +110,7 @@ with formula, st.container(horizontal=True, gap="medium", vertical_alignment="ce
     st.caption(t(f"梯度下降的第一步，从高度 {height(config, start).item():.3g} 起", f"SGD's first step, from height {height(config, start).item():.3g}"), width="content")  # fmt: skip
 with map_place:
     live.picture_all(partial(pictures.descent, focus=method), on_click=choose_start)
-    st.caption(t("**点图上任意一处，就从那里出发。** 暗处低，光从左上来；× 是极小点，○ 是起点。全速一眨眼就到：速度调到 10/秒 看得清。", "**Click anywhere on the map to start there.** Dark is low, the light comes from the upper left; × marks a minimum, ○ the start. At full speed it is over in a blink: 10/s shows how."))  # fmt: skip
+    st.caption(t("**点图上任意一处，就从那里出发。** 暗处低，光从左上来；× 是极小点，○ 是起点，空心的记号已走出图外。全速一眨眼就到：速度调到 10/秒 看得清。", "**Click anywhere on the map to start there.** Dark is low, the light comes from the upper left; × marks a minimum, ○ the start; a hollow sign has left the map that way. At full speed it is over in a blink: 10/s shows how."))  # fmt: skip
 live.panel()
 
 lesson.heading("学习率能有多大", "How large may the learning rate be?")

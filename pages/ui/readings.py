@@ -21,10 +21,15 @@ class Frame:
 
     def __init__(self, live: Live):
         self.live = live
-        self.words = charts.Words(t("步数", "step"), term("train"), term("test"))
+        self.words = charts.Words(
+            t("步数", "step"), term("train"), term("test"), t("训练一步后才有数值", "no values before the first step")
+        )
         self.names = {name: term(name) for name in live.race.runs}
         self.logarithmic = live.controls.value("log")
-        self.pinned = {metric: pins.overlay(live, metric) for metric in live.race.groups[""]}
+        self.pinned = {
+            metric: pins.overlay(live, metric, charts.is_logarithmic(metric, self.logarithmic))
+            for metric in live.race.groups[""]
+        }
         self.places: dict[str, Any] = {}
         self.texts: dict[str, Any] = {}  # what stands in them, so that only what changed is sent
         self.shown: dict[str, Any] = {}  # which moment the charts show
@@ -39,6 +44,8 @@ class Frame:
         self.count()
         for metric in metrics:
             self._metric(self.places["numbers"], metric.name, *self._scores(metric))
+        if len(race.runs) > 1:
+            self._put("everybody", st.caption, self._everybody())
         self._put("progress", st.progress, min(1.0, race.steps / self.live.limit))
         if self.places["charts"] is None:
             self.places["charts"] = st.container(horizontal=True, key=self.live._name("charts"))
@@ -83,15 +90,24 @@ class Frame:
         ), None if train is None else f"{self.words.train} {charts.number(train, metric)}"
 
     def _leaders(self, values: dict[str, float | None], best: float, metric: Metric) -> str:
-        """Which runs of a race have the best value, told as it is shown, and what the other has where there is one."""
+        """Which runs of a race have the best value, told as it is shown."""
         shown = {name: charts.number(value, metric) for name, value in values.items()}
         first = [name for name in shown if shown[name] == charts.number(best, metric)]
         if len(first) == len(shown):
             return t("都一样", "all equal")
         word = t("最大：", "largest: ") if metric.better == "neither" else t("领先：", "best: ")
-        leaders = word + t("、", ", ").join(self.names[name] for name in first)
-        rest = [name for name in shown if name not in first]
-        return leaders + t("；", "; ") + f"{self.names[rest[0]]} {shown[rest[0]]}" if len(rest) == 1 else leaders
+        return word + t("、", ", ").join(self.names[name] for name in first)
+
+    def _everybody(self) -> str:
+        """What each run of a race has, also those behind: a preset that breaks one of them shows by how much."""
+        lines = []
+        for metric in self.live.race.groups[""]:
+            values = {name: self._value(run, "test", metric) for name, run in self.live.race.runs.items()}
+            told = t("，", ", ").join(
+                f"{self.names[name]} {charts.number(value, metric)}" for name, value in values.items()
+            )
+            lines.append(term(metric.name) + t("：", ": ") + told)
+        return t("；", "; ").join(lines) + t("。", ".")
 
     def _value(self, run: Run, part: str, metric: Metric) -> float | None:
         """The last measure of a run; a metric that knows one part only gives that."""
@@ -110,7 +126,7 @@ class Frame:
             term(metric.name), metric.unit, logarithmic, tuple(self.names.values()), self.words, height, pinned.curves,
             tested, metric.goal,
         )  # fmt: skip
-        rows = charts.curve_rows(self.live.race, metric, self.live.replayed)
+        rows = charts.curve_rows(self.live.race, metric, self.live.replayed, logarithmic)
         place = self.places.get(name)
         options = {} if place is not None else {"key": f"{self.live.stem}_{name}_{language()}_{logarithmic}_{height}"}
         self.places[name] = (place or row).vega_lite_chart(
