@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -245,3 +246,11 @@ def test_when_the_presets_diverge_and_how_far_they_stay_away():
         assert (minima(run.config) - run.learner.state()["position"]).norm(dim=-1).min() == pytest.approx(
             away, abs=0.06
         )
+
+
+def test_a_method_has_one_name_in_chinese():
+    """随机梯度下降 is the method, 梯度下降 what all five of them do."""
+    for path in ("pages/gradient_descent.py", "pages/ui/questions_gradient_descent.py"):
+        text = (Path(__file__).parents[2] / path).read_text(encoding="utf-8")
+        assert not re.search("(?<!随机)梯度下降", text)
+        assert not re.search(r"[A-Za-z](已|没有)", text), "a space between Latin and Chinese"
