@@ -107,7 +107,7 @@ class Frame:
                 f"{self.names[name]} {charts.number(value, metric)}" for name, value in values.items()
             )
             lines.append(term(metric.name) + t("：", ": ") + told)
-        return t("；", "; ").join(lines) + t("。", ".")
+        return "  \n".join(lines)  # a line each: few of them wrap, so that little moves while it trains
 
     def _value(self, run: Run, part: str, metric: Metric) -> float | None:
         """The last measure of a run; a metric that knows one part only gives that."""

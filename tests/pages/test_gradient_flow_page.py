@@ -117,7 +117,7 @@ def test_runs_that_are_shown_as_equal_lead_together_and_all_numbers_are_told():
     shown = {metric.label: metric for metric in app.metric}["Loss"]
     assert shown.delta == f"best: {term('clip_norm')}, {term('clip_value')}"
     (everybody,) = [each.value for each in app.caption if each.value.startswith("Loss: ")]
-    assert f"{term('clip_none')} 3" in everybody.split(";")[0]
+    assert f"{term('clip_none')} 3" in everybody.splitlines()[0]
 
 
 def test_rows_of_a_cell_state_are_named_by_it():
