@@ -13,7 +13,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from core.gradient_descent import METHODS, PRESETS, SURFACES, GradientDescentConfig, height, minima, race
-from core.training import Race, Run, replay
+from core.training import LOSS, Race, Run, replay
 from pages.ui import charts
 from pages.ui import pictures_gradient_descent as pictures
 from pages.ui import questions_gradient_descent as asked
@@ -254,3 +254,9 @@ def test_a_method_has_one_name_in_chinese():
         text = (Path(__file__).parents[2] / path).read_text(encoding="utf-8")
         assert not re.search("(?<!随机)梯度下降", text)
         assert not re.search(r"[A-Za-z](已|没有)", text), "a space between Latin and Chinese"
+
+
+def test_an_error_too_small_for_digits_is_told_by_its_bound():
+    loss, norm = LOSS, LOSS._replace(better="neither")
+    assert [charts.number(value, loss) for value in (1.37e-250, 0.0, 2e-12)] == ["< 1e-12", "0", "2e-12"]
+    assert charts.number(1.37e-33, norm) == "1.37e-33", "how far a gradient has vanished is to be told"
