@@ -165,7 +165,7 @@ with test:
         controls.toggle("held_out", t("显示测试点", "Held-out points"))
 with decided:
     controls.toggle(
-        "discrete", t("四分之一一级", "In steps of ¼") if is_regression(config) else t("只看判决", "Decisions only")
+        "discrete", t("按 ¼ 分级", "In steps of ¼") if is_regression(config) else t("只看判决", "Decisions only")
     )
 
 data, network, learning = st.columns(3, gap="medium")

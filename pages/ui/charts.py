@@ -202,7 +202,7 @@ def nothing_yet(rows: pd.DataFrame, columns: list[str], words: str) -> alt.Chart
         .transform_window(place="row_number()")
         .transform_filter("datum.total === 0 && datum.last === 0 && datum.place === 1")
         .mark_text(fontSize=15, color=MUTED, text=words)
-        .encode(x=alt.value({"expr": "width / 2"}), y=alt.value({"expr": "height / 2"}))
+        .encode(x=alt.value({"expr": "width / 2"}), y=alt.value({"expr": "height / 4"}))
     )
 
 
