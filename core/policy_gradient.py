@@ -263,18 +263,16 @@ class CartLearner:
         raise NotImplementedError
 
     def scores(self) -> dict[str, float]:
-        """Before the first episode the returns are that of the greedy policy."""
-        greedy = greedy_return(self.likelier)
-        recent = [float(count) for count in self.returns][-RECENT:] or [greedy]
-        return {
-            CART_RETURN.name: sum(recent) / len(recent),
-            CART_GREEDY.name: greedy,
-            CART_LATEST.name: recent[-1],
-        }
+        """Before the first episode nothing was earned, and only the greedy policy can be measured."""
+        found = {CART_GREEDY.name: greedy_return(self.likelier)}
+        recent = [float(count) for count in self.returns][-RECENT:]
+        if recent:
+            found |= {CART_RETURN.name: sum(recent) / len(recent), CART_LATEST.name: recent[-1]}
+        return found
 
     def evaluate(self) -> Scores:
         found = self.scores()
-        return {"train": {metric.name: found[metric.name] for metric in self.metrics}}
+        return {"train": {metric.name: found[metric.name] for metric in self.metrics if metric.name in found}}
 
     def state(self) -> dict[str, Tensor]:
         """{"returns": (N,) of the latest episodes, "places": (T + 1, 4), "actions": (T,) and "values": (T + 1,) or (0,) of

@@ -1,12 +1,14 @@
 """Attention: a query scores keys, softmax makes weights of it, and values are averaged with them."""
 
 from functools import partial
+from math import log
 
 import streamlit as st
 
 from core.attention import (
     BANDWIDTHS,
     PRESETS,
+    RANDOM_KEYS,
     SCORINGS,
     AttentionConfig,
     dot_product_spread,
@@ -94,7 +96,7 @@ lesson.heading("点积为什么要除以 √d", "Why dot products are divided by
 dimension = controls.steps("dimension", t("维数 d", "Dimension d"), pictures.DIMENSIONS)
 scene.show(pictures.spreads(dimension), "attention_spreads")
 raw, scaled = dot_product_spread(dimension), dot_product_spread(dimension, "scaled_dot")
-st.markdown(t(f"256 个查询、32 个键，分量都来自 N(0, 1)。点积的标准差量得 **{raw.deviation:.2f}**，理论 $\\sqrt{{{dimension}}}={dimension**0.5:.2f}$；除以 $\\sqrt d$ 后 **{scaled.deviation:.2f}**，理论 1。虚点线是许多高斯打分的理论熵 $\\ln n-\\sigma^2/2$，到 0 为止：不除，$d>2\\ln 32\\approx 7$ 时 softmax 就几乎只认一个键，梯度也没了。", f"256 queries and 32 keys of components N(0, 1). Dot products deviate by **{raw.deviation:.2f}**, in theory $\\sqrt{{{dimension}}}={dimension**0.5:.2f}$; divided by $\\sqrt d$ by **{scaled.deviation:.2f}**, in theory 1. Dotted: the entropy $\\ln n-\\sigma^2/2$ of many Gaussian scores, down to 0. Undivided, from $d>2\\ln 32\\approx 7$ on softmax knows little but one key, and its gradient is gone."))  # fmt: skip
+st.markdown(t(f"256 个查询、32 个键，分量都来自 N(0, 1)。点积的标准差量得 **{raw.deviation:.2f}**，理论 $\\sqrt{{{dimension}}}={dimension**0.5:.2f}$；除以 $\\sqrt d$ 后 **{scaled.deviation:.2f}**，理论 1。虚点线是键数 $n\\to\\infty$ 时高斯打分的熵 $\\ln n-\\sigma^2/2$，从 $d=2\\ln 32\\approx {2 * log(RANDOM_KEYS):.1f}$ 起为 0；32 个键没有这么快：不除，$d={dimension}$ 时熵平均 {raw.entropy:.2f}，最大的权重平均 {raw.largest:.2f}。越近 1，softmax 越只认一个键，梯度也越小。", f"256 queries and 32 keys of components N(0, 1). Dot products deviate by **{raw.deviation:.2f}**, in theory $\\sqrt{{{dimension}}}={dimension**0.5:.2f}$; divided by $\\sqrt d$ by **{scaled.deviation:.2f}**, in theory 1. Dotted: the entropy $\\ln n-\\sigma^2/2$ of Gaussian scores for $n\\to\\infty$ keys, 0 from $d=2\\ln 32\\approx {2 * log(RANDOM_KEYS):.1f}$ on. With 32 keys it falls more slowly: undivided it is {raw.entropy:.2f} in the mean at $d={dimension}$, the largest weight {raw.largest:.2f}. The nearer to 1, the more softmax knows one key alone, and the smaller is its gradient."))  # fmt: skip
 
 lesson.heading("核回归：时间看时间", "Nadaraya–Watson: time attends to time")
 left, right = st.columns(2)

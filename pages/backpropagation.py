@@ -142,8 +142,8 @@ for place, (label, number, note) in zip(
     st.columns(3),
     (
         (t("手写链式法则", "Chain rule by hand"), compared.hand, t("各条路径之和", "the sum over all paths")),
-        ("autograd", compared.autograd, t(f"与手写相差 {compared.autograd_gap:.1e}", f"differs by {compared.autograd_gap:.1e}")),
-        (t("有限差分", "Finite difference"), compared.finite, t(f"与手写相差 {compared.finite_gap:.1e}", f"differs by {compared.finite_gap:.1e}")),
+        ("autograd", compared.autograd, pictures.apart(compared.autograd_gap)),
+        (t("有限差分", "Finite difference"), compared.finite, pictures.apart(compared.finite_gap)),
     ),
     strict=True,
 ):  # fmt: skip

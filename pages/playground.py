@@ -164,7 +164,9 @@ with test:
     if not own:  # of those all are shown
         controls.toggle("held_out", t("显示测试点", "Held-out points"))
 with decided:
-    controls.toggle("discrete", t("只看判决", "Decisions only"))
+    controls.toggle(
+        "discrete", t("按 ¼ 分级", "In steps of ¼") if is_regression(config) else t("只看判决", "Decisions only")
+    )
 
 data, network, learning = st.columns(3, gap="medium")
 data = data.expander(t("数据：自己的点、多少……", "Data: own points, how many …"), icon=":material/scatter_plot:", key="playground_data_more", on_change="rerun")  # fmt: skip

@@ -131,11 +131,18 @@ with picture:
     with third:
         tokens = pictures.example(config, number - 1)
         shown = controls.text("tokens", t("或写一个自己的序列", "Or a sequence of your own"), placeholder=pictures.written(config, tokens))  # fmt: skip
+        wrong = ""
         if shown:
             try:
                 tokens = tokens_from(config, shown)
             except TokensError as error:
-                st.warning(explain_tokens(error), icon=":material/edit:")
+                wrong = explain_tokens(error)
+    symbols = symbols_of(config.task)
+    note = wrong or t(f"自己的序列：{config.length} 个符号，只用 {symbols}。", f"A sequence of your own: {config.length} symbols of {symbols}.")  # fmt: skip
+    note = note.translate({ord(bracket): f"\\{bracket}" for bracket in "[]"})
+    st.caption(
+        f":orange[:material/edit: {note}]" if wrong else note
+    )  # always one line: nothing moves when it turns orange
     with above:
         live.picture(partial(pictures.attending, tokens=tokens, layer=layer, head=head, place=place, silent=silent), on_click=look_at)  # fmt: skip
     names = {number: pictures.head_name(config, *pair) for number, pair in enumerate(pairs, start=1)}

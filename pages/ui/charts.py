@@ -31,6 +31,7 @@ NUMBERS = ".4~g"  # of an axis; without its own precision d3 takes that of a ste
 DECADES = (
     "datum.label && (abs(datum.value) >= 1e-3 ? datum.label : format(datum.value, '.0e'))"  # not 0.000001 beside 1e-8
 )
+LEFT_BEHIND = 3.0  # times the largest first loss
 SMALLEST = 1e-12  # where a logarithmic axis, which has no zero, draws one
 
 
@@ -50,6 +51,7 @@ class Words(NamedTuple):
     step: str
     train: str
     test: str
+    waiting: str = ""  # what stands in it while there is nothing to measure before the first step
 
 
 class Pinned(NamedTuple):
@@ -58,11 +60,15 @@ class Pinned(NamedTuple):
     label: str  # in the key and beside the curve's code: "1a kernel 5"
     slot: int  # which colour and dash
     band: bool = False  # from the lowest to the highest of several seeds
+    run: int | None = None  # the place in the race of the run of the same name, which has the same colour
 
 
-def pinned_colour(slot: int, runs: int) -> str:
-    """The colour of a slot beside so many runs: theirs come first in the palette."""
-    return SERIES[(max(2, runs) + slot) % len(SERIES)]
+def pinned_colour(slot: int, runs: int, run: int | None = None) -> str:
+    """The colour of a pinned curve: that of the run in the race that has its name, else one that no run has."""
+    if run is not None:
+        return SERIES[run]
+    others = SERIES[max(2, runs) :]
+    return others[slot % len(others)]
 
 
 @lru_cache(maxsize=256)
@@ -141,7 +147,9 @@ def curve_spec(
         points.transform_joinaggregate(last="max(step)", groupby=["key"])
         .transform_filter("datum.step === datum.last")
         .mark_circle(size=50, opacity=1)
-        .encode(x=x, y=y, color=color)
+        .encode(
+            x=x, y=y, color=alt.Color(f"{field}:N", scale=scale, legend=None) if pinned else color
+        )  # one key is enough
     )
     touch = points.mark_circle(size=110, opacity=0).encode(x=x, y=y, tooltip=tooltip)
     rules = (
@@ -157,6 +165,8 @@ def curve_spec(
     )
     height += (SECOND_KEY if several else 0) + KEY_ROW * (rows_of_key - 1)
     layers = [lines, newest, touch, rules]
+    if words.waiting:
+        layers.append(nothing_yet(empty, columns, words.waiting))
     if goal is not None:
         once = alt.Chart(empty).transform_aggregate(rows="count()").encode(y=alt.datum(goal))
         layers.append(once.mark_rule(color=MUTED, strokeDash=[3, 4], strokeWidth=1.6))
@@ -180,6 +190,20 @@ def curve_spec(
     if pinned:
         spec["data"] = {"name": ROWS}
     return spec
+
+
+def nothing_yet(rows: pd.DataFrame, columns: list[str], words: str) -> alt.Chart:
+    """The layer that says so where nothing can be measured before the first step: an empty chart looks broken."""
+    return (
+        alt.Chart(rows)
+        .transform_fold(columns, as_=["key", "value"])
+        .transform_calculate(known="isValid(datum.value) ? 1 : 0")
+        .transform_joinaggregate(total="sum(known)", last="max(step)")
+        .transform_window(place="row_number()")
+        .transform_filter("datum.total === 0 && datum.last === 0 && datum.place === 1")
+        .mark_text(fontSize=15, color=MUTED, text=words)
+        .encode(x=alt.value({"expr": "width / 2"}), y=alt.value({"expr": "height / 4"}))
+    )
 
 
 def fitting(words: Sequence[str], symbol: float, presented: bool, most: int = 0) -> alt.ExprRef:
@@ -244,7 +268,10 @@ def pinned_layers(
     pinned: tuple[Pinned, ...], runs: int, x: alt.X, y: alt.Y, tooltip: list[alt.Tooltip], logarithmic: bool
 ) -> list:
     """The layers of the pinned curves: thin lines, their codes on them, bands, and what a finger meets."""
-    domain, colours = [curve.label for curve in pinned], [pinned_colour(curve.slot, runs) for curve in pinned]
+    domain, colours = (
+        [curve.label for curve in pinned],
+        [pinned_colour(curve.slot, runs, curve.run) for curve in pinned],
+    )
     legend = alt.Legend(
         title=None, orient="bottom", direction="vertical", symbolType="stroke", symbolSize=500, symbolStrokeWidth=2,
         labelLimit=250,
@@ -273,15 +300,29 @@ def pinned_layers(
     return layers
 
 
-def curve_rows(race: Race, metric: Metric, replayed: int | None = None) -> pa.Table:
-    """The rows of one metric's curves: those of each run, as of `series_rows`."""
-    return series_rows([(run, metric.name) for run in race.runs.values()], replayed)
+def curve_rows(race: Race, metric: Metric, replayed: int | None = None, logarithmic: bool = True) -> pa.Table:
+    """The rows of one metric's curves: those of each run, as of `series_rows`.
+
+    On a linear axis the curve of a run that has diverged ends where it leaves the others behind: they would all be 0.
+    """
+    series = [(run, metric.name) for run in race.runs.values()]
+    return series_rows(series, replayed, ceiling(race, metric, logarithmic))
 
 
-def series_rows(series: Sequence[tuple[Run, str]], replayed: int | None = None) -> pa.Table:
+def ceiling(race: Race, metric: Metric, logarithmic: bool) -> float:
+    """How far up the curve of a run that has diverged is drawn."""
+    first = [shown(run.history[0], part, metric.name) for run in race.runs.values() for part in PARTS]
+    largest = max((value for value in first if value is not None), default=0.0)
+    return LEFT_BEHIND * largest if largest > 0 and metric.better == "lower" and not logarithmic else math.inf
+
+
+def series_rows(series: Sequence[tuple[Run, str]], replayed: int | None = None, highest: float = math.inf) -> pa.Table:
     """The rows of curves, each a run and a metric's name: step, mark, and train{i} and test{i} of curve i; thinned to POINTS.
 
     An intervention, and the step that is replayed, is a row with its `mark` and no values.
+
+    Args:
+        highest: above it nothing of a run that has diverged is drawn.
     """
     runs = [run for run, _ in series]
     longest = max((run.history for run in runs), key=lambda history: (history[-1].step, len(history)))
@@ -297,7 +338,10 @@ def series_rows(series: Sequence[tuple[Run, str]], replayed: int | None = None) 
     for i, (run, name) in enumerate(series):
         records = kept if run.history is longest else by_step(run.history, steps)
         for part in PARTS:
-            columns[f"{part}{i}"] = [shown(record, part, name) for record in records] + none
+            values = [shown(record, part, name) for record in records]
+            if run.diverged:
+                values = [value if value is not None and value <= highest else None for value in values]
+            columns[f"{part}{i}"] = values + none
     steps += [step for step, _ in changes]
     marks += [mark for _, mark in changes]
     return pa.table(
@@ -337,4 +381,6 @@ def number(value: float | None, metric: Metric) -> str:
         return "∞" if value == value else "NaN"
     if metric.unit == "%":
         return f"{value:.1%}"
+    if metric.better == "lower" and 0 < value < SMALLEST:
+        return f"< {SMALLEST:.0e}"  # of an error that small no digit tells anything
     return f"{value:.3g}" if abs(value) < 1e4 else f"{value:.1e}"

@@ -766,7 +766,7 @@ ATTENTION = (
         ("self_attention",),
     ),
     Entry(
-        "transformer", "变换器", "transformer",
+        "transformer", "Transformer", "transformer",
         ("一层层的注意力，每层把找到的加到原来的上面。", "Layers of attention, each adding what it finds to what was there."),
         ("层叠的网络：每层先是多头自注意力，再是对每个位置相同的全连接层，两者都加到输入上（残差连接）并配层归一化。", "Stacked layers: multi-head self-attention, then fully connected layers that are the same at every position, both added to what came in (residual connections), with layer normalisation."),
         r"X \leftarrow X + \operatorname{attention}(\operatorname{norm} X), \quad X \leftarrow X + \operatorname{MLP}(\operatorname{norm} X)",

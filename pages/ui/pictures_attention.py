@@ -231,7 +231,7 @@ def bars(raw: Tensor, scaled: Tensor) -> Figure:
     drawn.text(t("一个查询的 32 个权重", "32 weights of one query"), 8, 18, size=15, bold=True)
     for number, (values, ink, words) in enumerate(((raw, NEGATIVE, t("点积", "dot product")), (scaled, POSITIVE, t("点积 ÷ √d", "dot product ÷ √d")))):  # fmt: skip
         base = 142 + 128 * number
-        drawn.text(f"{words}: {values[0]:.2f} …", 290, base - 78, anchor="end", size=14, ink="muted")
+        drawn.text(f"{words}{t('：', ': ')}{values[0]:.2f} …", 290, base - 78, anchor="end", size=14, ink="muted")
         drawn.line(8, base, 292, base, ink="line")
         for place, value in enumerate(values.tolist()):
             drawn.rect(9 + 8.85 * place, base - 92 * value, 7.2, max(92 * value, 0.6), ink="none", fill=ink)

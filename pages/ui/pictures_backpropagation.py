@@ -79,6 +79,11 @@ def sample(config: BackpropagationConfig, line: int) -> tuple[Tensor, Tensor]:
     return inputs[line], targets[line]
 
 
+def apart(gap: float) -> str:
+    """How far a gradient is from the one by hand."""
+    return t(f"与手写相差 {gap:.1e}", f"differs by {gap:.1e}") if gap else t("与手写的分毫不差", "the very same number")
+
+
 def walked(config: BackpropagationConfig, snapshot: Snapshot, line: int) -> Pass:
     return forward_backward(network_of(config, snapshot.state), *sample(config, line))
 

@@ -177,11 +177,18 @@ def descent(configs: Mapping[str, GradientDescentConfig], snapshots: Mapping[str
             figure.path(d, ink=COLOURS[name], width=thick, dash=DASHES[name])
     ring(figure, config)
     for name in drawn:
-        here = on_map(way(snapshots[name])[-1:], SIDE)[0].clamp(0, SIDE)
-        figure.path(
-            sign(name, LEFT + here[0].item(), TOP + here[1].item(), 8), ink="#ffffff", fill=COLOURS[name], width=1.8
-        )
+        (x, y), inside = within_map(on_map(way(snapshots[name]), SIDE))
+        ink, fill = ("#ffffff", COLOURS[name]) if inside else (COLOURS[name], "#ffffff")
+        figure.path(sign(name, LEFT + x, TOP + y, 8), ink=ink, fill=fill, width=1.8 if inside else 3)
     return Scene((figure,), in_words(config, snapshots), cell_of(config))
+
+
+def within_map(points: Tensor) -> tuple[tuple[float, float], bool]:
+    """Where a way has come to, and whether that is on the map; if not, the place on its border in the same direction."""
+    offset = points[points.isfinite().all(1)][-1] - SIDE / 2
+    far = offset.abs().max().item() / (SIDE / 2)
+    x, y = (SIDE / 2 + offset / max(1.0, far)).tolist()
+    return (x, y), far <= 1 and bool(points[-1].isfinite().all())
 
 
 def ground(figure: Figure, config: GradientDescentConfig) -> None:

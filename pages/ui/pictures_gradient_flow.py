@@ -180,6 +180,7 @@ class Path(NamedTuple):
     """One line of the picture: a path of a run's gradient back through time."""
 
     label: str
+    memory: bool  # of a cell state c, else of a hidden state h
     colour: str
     dash: str | None
     values: list[float]  # ‖∂L_T/∂·_t‖ for t = 1 … T
@@ -211,7 +212,9 @@ def paths_of(configs: Configs, snapshots: Snapshots, relative: bool) -> list[Pat
             values = (single / unit).tolist()
             exactly = None if exact is None else (exact / unit).tolist()
             width = 3.0 if config.compare == "cells" else 7.0 - 2.2 * i  # equal curves are seen through one another
-            found.append(Path(label, SERIES[i], dash, values, exactly, last / unit if unit else 1.0, width))
+            found.append(
+                Path(label, letter == "c", SERIES[i], dash, values, exactly, last / unit if unit else 1.0, width)
+            )
     return found
 
 
@@ -292,9 +295,7 @@ def lanes(drawn: Figure, paths: Sequence[Path], length: int, relative: bool) -> 
     bottom = top + LANE * len(paths)
     loss_x = WIDTH - 24
     drawn.text(t("← 往回走", "← back through time"), place(1, length) - CELL_WIDE / 2, 18, size=15, bold=True)
-    what = t("每格：‖∂L/∂hₜ‖", "In each cell: ‖∂L/∂hₜ‖") + (
-        t("，除以最后一步的", " over the last step's") if relative else ""
-    )
+    what = t(f"每格：{measure(paths)}", f"In each cell: {measure(paths)}") + (over_last() if relative else "")
     drawn.text(what, place(length, length) + CELL_WIDE / 2, 18, size=14, anchor="end", ink="muted")
     for row, path in enumerate(paths):
         y = top + LANE * row + LANE / 2
@@ -312,6 +313,17 @@ def lanes(drawn: Figure, paths: Sequence[Path], length: int, relative: bool) -> 
     for step in steps:
         drawn.text(f"t={step}" if step == 1 else str(step), place(step, length), bottom + 16, size=13, anchor="middle", ink="muted")  # fmt: skip
     key(drawn, bottom + 30)
+
+
+def measure(paths: Sequence[Path]) -> str:
+    """What is measured at a step: of an LSTM's cell state by c."""
+    memory = any(path.memory for path in paths)
+    return "‖∂L/∂hₜ‖" + (t("（c 行：‖∂L/∂cₜ‖）", " (c: ‖∂L/∂cₜ‖)") if memory else "")
+
+
+def over_last() -> str:
+    """What `relative` lengths are divided by, those of a cell state too."""
+    return t("，除以最后一步的 ‖∂L/∂h‖", " over the last ‖∂L/∂h‖")
 
 
 def name(drawn: Figure, path: Path, y: float) -> None:
@@ -352,7 +364,7 @@ def key(drawn: Figure, y: float) -> None:
     drawn.map("key", ramp, left, y, width, 9, scale="diverging", high=DECADES, hover=False)
     words = (
         (left, "start", t(f"消失 ≤ {power_of_ten(-DECADES)}", f"vanished ≤ {power_of_ten(-DECADES)}")),
-        (left + width / 2, "middle", t("颜色：最后一步的几倍", "colour: times the last step's")),
+        (left + width / 2, "middle", t("颜色：最后一步 ‖∂L/∂h‖ 的几倍", "colour: over the last ‖∂L/∂h‖")),
         (left + width, "end", t(f"爆炸 ≥ {power_of_ten(DECADES)}", f"exploded ≥ {power_of_ten(DECADES)}")),
     )
     for x, anchor, text in words:
@@ -408,7 +420,7 @@ def curves(drawn: Figure, top: float, paths: Sequence[Path], length: int, relati
     """The length of the gradient at every step; dotted in float64 where float32 has no such numbers."""
     shown = [value for path in paths for value in (path.exact or path.values)]
     axes = LogAxes(LEFT, top + 30, WIDTH - LEFT - RIGHT, CURVES_TALL - 76, *span(shown))
-    title = t("每一步的梯度长度，相对最后一步", "Length of the gradient, relative to the last step") if relative else t("每一步的梯度长度 ‖∂L/∂hₜ‖", "Length of the gradient at every step, ‖∂L/∂hₜ‖")  # fmt: skip
+    title = t("每一步的梯度长度 ", "Length of the gradient, ") + measure(paths) + (over_last() if relative else "")
     drawn.text(title, LEFT, top + 16, size=15, bold=True)
     axes.ground(drawn)
     axes.limits(drawn)

@@ -442,6 +442,7 @@ def returns(snapshot: Snapshot) -> Figure:
     left, top, right, bottom = 52, 26, SUM - 8, 4 * LINE
     drawn.text(t(f"最近各回合的回报；粗线是 {SMOOTHED} 回合的平均", f"Return of the latest episodes; bold: the mean of {SMOOTHED}"), 4, 14, size=15, ink="muted")  # fmt: skip
     if not len(values):
+        drawn.text(t("走完第一个回合，这里就有曲线。", "The curve begins with the first episode."), 4, 14 + LINE, size=15, ink="muted")  # fmt: skip
         return drawn
     low, high = values.min().item(), values.max().item()
     if high - low < 1e-6:

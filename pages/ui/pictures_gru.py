@@ -15,7 +15,7 @@ from core.sequence_learner import SequenceConfig, model_of
 from core.training import ACCURACY, LOSS, Metric, Race, Run, Snapshot
 from pages.ui import charts
 from pages.ui.palette import NEGATIVE, POSITIVE, SERIES
-from pages.ui.pictures_sequences import tasks
+from pages.ui.pictures_sequences import as_written, equals, tasks
 from pages.ui.scene import Figure, Scene
 from pages.ui.text import t, term
 
@@ -121,14 +121,27 @@ def formula(config: GRUConfig, state: dict[str, Tensor], example: int, at: int, 
     n = numbers(config, state, seen(config, state, example), at, unit)
 
     def gate(x: float, h: float, value: float, setting: str) -> str:
-        return rf"\sigma({plain(x)}{signed(h)}) = \mathbf{{{plain(value)}}}" if setting == "learned" else rf"\mathbf{{{plain(value)}}}"  # fmt: skip
+        result = told(torch.tensor(written(x) + written(h)).sigmoid().item(), value)
+        return rf"\sigma({plain(x)}{signed(h)}) {result}" if setting == "learned" else rf"\mathbf{{{plain(value)}}}"  # fmt: skip
 
     past = signed(n.past) if config.reset_place == "before" else rf"+{plain(n.r)}{factor(n.heard)}"
+    heard = written(n.past) if config.reset_place == "before" else written(n.r) * written(n.heard)
+    candidate = told(math.tanh(written(n.x) + heard), n.candidate)
+    blended = written(n.z) * written(n.earlier) + written(1 - n.z) * written(n.candidate)
     return (
         rf"\small\begin{{aligned}} r &= {gate(n.x_r, n.h_r, n.r, config.reset_gate)} \\ z &= {gate(n.x_z, n.h_z, n.z, config.update_gate)} \\"
-        rf" \tilde h &= \tanh({plain(n.x)}{past}) = \mathbf{{{plain(n.candidate)}}} \\"
-        rf" h_t &= {plain(n.z)}{factor(n.earlier)}+{plain(1 - n.z)}{factor(n.candidate)} = \mathbf{{{plain(n.state)}}} \end{{aligned}}"
+        rf" \tilde h &= \tanh({plain(n.x)}{past}) {candidate} \\"
+        rf" h_t &= {plain(n.z)}{factor(n.earlier)}+{plain(1 - n.z)}{factor(n.candidate)} {told(blended, n.state)} \end{{aligned}}"
     )
+
+
+def told(terms: float, result: float) -> str:
+    """A result after what it is the result of."""
+    return rf"{equals(terms, result, plain)} \mathbf{{{plain(result)}}}".replace("≈", r"\approx")
+
+
+def written(value: float) -> float:
+    return as_written(value, plain)
 
 
 def plain(value: float) -> str:

@@ -26,7 +26,7 @@ from core.lstm import (
 from core.sequence_learner import model_of
 from core.training import ACCURACY, LOSS, Snapshot
 from pages.ui.palette import NEGATIVE, POSITIVE
-from pages.ui.pictures_sequences import answers, channels
+from pages.ui.pictures_sequences import answers, as_written, channels, equals
 from pages.ui.scene import Figure, Scene
 from pages.ui.text import t, term
 
@@ -161,7 +161,7 @@ def general(config: LSTMConfig) -> tuple[str, str]:
 def formulas(config: LSTMConfig, state: dict[str, Tensor] | None, look: Look) -> tuple[str, str]:
     """KaTeX: both, with the chosen unit's numbers below; without a state, as while it trains, only dots."""
     cell, hidden = general(config)
-    sums, results = (r"\cdots", r"\cdots"), ("", "")
+    sums, signs, results = (r"\cdots", r"\cdots"), ("=", "="), ("", "")
     if state is not None:
         f, i, candidate, o, before, after, shown = numbers(seen(config, state, look), look)
         squashed = rf"\tanh({tex(after)})" if config.output_activation else tex(after, True)
@@ -169,11 +169,17 @@ def formulas(config: LSTMConfig, state: dict[str, Tensor] | None, look: Look) ->
             rf"{tex(f)}\cdot {tex(before, True)} + {tex(i)}\cdot {tex(candidate, True)}",
             rf"{tex(o)}\cdot {squashed}",
         )
+        f, i, candidate, o, before, reached = (as_written(each, short) for each in (f, i, candidate, o, before, after))
+        signs = (
+            equals(f * before + i * candidate, after, short),
+            equals(o * (math.tanh(reached) if config.output_activation else reached), shown, short),
+        )
         results = (tex(after), tex(shown))
-    lines = zip("ch", (cell, hidden), sums, results, strict=True)
+    signs = tuple(sign.replace("≈", r"\approx") for sign in signs)
+    lines = zip("ch", (cell, hidden), sums, signs, results, strict=True)
     c, h = (
-        rf"\begin{{aligned}} \mathbf {letter}_t &= {words} \\ {letter}_{{{look.at + 1}}} &= {total} \\ &= \mathbf{{{result}}} \end{{aligned}}"
-        for letter, words, total, result in lines
+        rf"\begin{{aligned}} \mathbf {letter}_t &= {words} \\ {letter}_{{{look.at + 1}}} &= {total} \\ &{sign} \mathbf{{{result}}} \end{{aligned}}"
+        for letter, words, total, sign, result in lines
     )
     return c, h
 
@@ -205,9 +211,9 @@ def step(config: LSTMConfig, snapshot: Snapshot, look: Look) -> Scene:
     for name, value in {"forget": f, "input": i, "candidate": candidate, "output": o}.items():
         gate_box(drawn, shown.cell, name, value)
         column(drawn, shown.cell, sums, name, look.unit)
-    rows = ["W x", "U h₋", "b", *(["p c"] if shown.cell.peephole else []), "= z"]
+    rows = ["W x", "U h₋", "b", *(["p c"] if shown.cell.peephole else []), "z"]
     for place, word in enumerate(rows):
-        drawn.text(word, 66, row_height(place), anchor="end", size=14, ink="text" if word == "= z" else "muted", bold=word == "= z")  # fmt: skip
+        drawn.text(word, 66, row_height(place), anchor="end", size=14, ink="text" if word == "z" else "muted", bold=word == "z")  # fmt: skip
     bottom = drawn.height - 10
     drawn.text(input_words(config, shown, look), 22, bottom, size=14)
     words = t(
@@ -288,6 +294,9 @@ def column(drawn: Figure, cell: LSTM, sums: NetInputs, name: str, unit: int) -> 
         last, value = place == len(parts) - 1, part[block, unit].item()
         silent = none or (cell.peephole and name == "candidate" and place == 3)
         text, ink = ("–", "muted") if silent else (short(value), word_ink(value))
+        if last and not silent:
+            written = sum(as_written(each[block, unit].item(), short) for each in parts[:-1])
+            text = f"{equals(written, value, short)} {text}"
         drawn.text(text, x, row_height(place), anchor="end", size=15, ink=ink, bold=last)
     y = row_height(len(parts) - 1) - 18
     drawn.line(COLUMNS[name] - 30, y, x + 2, y, ink="line", width=1.5)

@@ -136,6 +136,8 @@ def diagram(state: dict[str, Tensor], shown: Trace) -> Figure:
         drawn.line(60, y, into - 30, centre, ink=sign_ink(weight), width=edge(weight), dash=None if weight else "3 6")
     for y, weight, product in zip(places, weights, products, strict=True):
         x, height = 60 + 0.43 * (into - 90), y + 0.43 * (centre - y)
+        if abs(centre - y) < 30:  # its words are as long as a level edge, and would hide it
+            height -= 22
         last = y == places[-1]
         text = f"b = {short(weight)}" if last else f"×{short(weight)} = {short(product)}"
         wide = 7.4 * len(text) + 6

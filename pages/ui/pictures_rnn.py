@@ -18,14 +18,16 @@ from core.data.sequences import (
     task_of,
 )
 from core.data.sunspots import FIRST_YEAR
-from core.rnn import RNNConfig, Seen, forecast, look
+from core.rnn import RNNConfig, Seen, activated, forecast, look
 from core.training import Snapshot
 from pages.ui.palette import NEGATIVE, POSITIVE
 from pages.ui.pictures_sequences import (
     Plot,
     ahead_of_data,
     answers,
+    as_written,
     channels,
+    equals,
     finite,
     over_time,
     plain,
@@ -40,7 +42,7 @@ NARROW = 480  # of its states over time: two stand side by side
 COLUMNS = 6  # steps of an unrolled network
 MARK = "#c04a86"  # the one weight that is the same at every step
 LEFT, APART = 66, 84  # where the first step stands, and from one to the next
-HEIGHT = {"tdnn": 232, "rnn": 414}
+HEIGHT = {"tdnn": 232, "rnn": 484}
 BACK = 120  # values before a forecast that are drawn
 FORECASTS = (*SERIES_TASKS, "sines")
 
@@ -196,7 +198,9 @@ def recurrence(config: RNNConfig, state: dict[str, Tensor], view: View) -> Figur
     """The recurrent network: the last state comes in again, through the same weights at every step; and the sum of now."""
     figure, seen = Figure(WIDTH, HEIGHT["rnn"]), look(config, state, view.example)
     steps, unit, source, now = shown_steps(config, view.step - 1), view.unit - 1, view.source - 1, view.step - 1
-    top, bottom = 82.0, 176.0
+    past, top, bottom = 72.0, 152.0, 246.0
+    if source == unit:
+        past = top = 112.0  # one row is enough, in the middle of the same height
     weights = state["cell.weight_hh_l0"][unit]
     marked, high = weights[source].item(), reach_of(config, seen.hidden)
     figure.text(term("rnn"), 12, 24, bold=True, size=17)
@@ -205,15 +209,27 @@ def recurrence(config: RNNConfig, state: dict[str, Tensor], view: View) -> Figur
     for number, step in enumerate(steps):
         x = column(number)
         figure.line(x, bottom - 24, x, top + 29, ink="text" if step == now else "muted", width=2.5 if step == now else 1.5, arrow=True)  # fmt: skip
-        begin = x - APART + 27 if number else 6.0
         if step:
-            figure.line(begin, top, x - 29, top, ink=MARK, width=4.5 if step == now else 2.5, arrow=True)
+            along = math.hypot(APART, top - past)
+            across, down = APART / along, (top - past) / along
+            begin = 27.0 if number else along - (x - 6) / across  # the one before the first step shown is out of sight
+            figure.line(
+                x - APART + begin * across, past + begin * down, x - 29 * across, top - 29 * down,
+                ink=MARK, width=4.5 if step == now else 2.5, arrow=True,
+            )  # fmt: skip
     inputs_row(figure, config, seen, steps, bottom)
     for number, step in enumerate(steps):
         node(figure, column(number), top, seen.hidden[step + 1, unit].item(), high, step == now)
+        if source != unit:
+            node(figure, column(number), past, seen.hidden[step + 1, source].item(), high, step == now - 1)
         if step and number:
-            label(figure, plain(marked), column(number) - APART / 2, top - 30)
-    figure.text(f"h{low(view.unit)}", 18, top - 14, anchor="middle", size=16, ink="muted")
+            x = column(number) - APART / 2
+            label(figure, plain(marked), x + (24 if source != unit else 0), top - 40 if source != unit else top - 30)
+    figure.text(
+        f"h{low(view.unit)}", 18, top - 14 if source == unit else top + 5, anchor="middle", size=16, ink="muted"
+    )
+    if source != unit:
+        figure.text(f"h{low(view.source)}", 18, past + 5, anchor="middle", size=16, ink=MARK)
     arithmetic(figure, config, seen, weights, view, name)
     return figure
 
@@ -222,7 +238,7 @@ def arithmetic(figure: Figure, config: RNNConfig, seen: Seen, weights: Tensor, v
     """The sum of the step that is looked at, with its numbers."""
     unit, source, now = view.unit - 1, view.source - 1, view.step - 1
     before = seen.hidden[now]
-    y = 258.0
+    y = 328.0
     figure.line(12, y - 26, WIDTH - 12, y - 26, ink="line")
     left, width = 118.0, 350.0
     products = weights * before
@@ -244,11 +260,13 @@ def arithmetic(figure: Figure, config: RNNConfig, seen: Seen, weights: Tensor, v
         part.item() for part in (seen.from_past[now, unit], seen.from_input[now, unit], seen.net_input[now, unit], seen.hidden[now + 1, unit])
     )  # fmt: skip
     figure.text(f"Σ = {plain(past)}", left + width + 12, y + 65, size=15, bold=True)
-    one = f"{name} · h{low(view.source)}(t−1) = {plain(weights[source].item())} × {plain(before[source].item())} = {plain(products[source].item())}"
+    weight, state, product = (values[source].item() for values in (weights, before, products))
+    one = f"{name} · h{low(view.source)}(t−1) = {plain(weight)} × {plain(state)} {equals(as_written(weight) * as_written(state), product)} {plain(product)}"
     figure.text(one, left, y + 97, size=14, ink=MARK, bold=True)
     bias = z - past - pushed
     squash = "tanh" if config.activation == "tanh" else "ReLU"
-    total = f"h{low(view.unit)} = {squash}({signed(pushed, first=True)} {signed(past)} {signed(bias)}) = {squash}({plain(z)}) = {plain(h)}"
+    squashed = activated(torch.tensor(as_written(z)), config.activation).item()
+    total = f"h{low(view.unit)} = {squash}({signed(pushed, first=True)} {signed(past)} {signed(bias)}) {equals(sum(map(as_written, (pushed, past, bias))), z)} {squash}({plain(z)}) {equals(squashed, h)} {plain(h)}"
     figure.text(total, 12, y + 126, size=16, bold=True)
     parts = t(
         f"输入 {plain(pushed)}，过去 {plain(past)}，偏置 {plain(bias)}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -59,6 +59,16 @@ def plain(value: float, digits: int = 3) -> str:
     size = abs(value)
     text = f"{value:.1e}" if size >= 1e5 else f"{value:.0f}" if size >= 1000 else f"{value:.{digits - 1}f}"
     return text.replace("-", "−") if float(text) else "0"
+
+
+def as_written(value: float, form: Callable[[float], str] = plain) -> float:
+    """A number as its reader has it, rounded."""
+    return float(form(value).replace("−", "-")) if math.isfinite(value) else value
+
+
+def equals(written: float, result: float, form: Callable[[float], str] = plain) -> str:
+    """ "=" before a result that the written numbers give too, "≈" before one that shows that they are rounded."""
+    return "=" if form(written) == form(result) else "≈"
 
 
 def over_time(

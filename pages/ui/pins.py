@@ -20,7 +20,7 @@ import pyarrow as pa
 import streamlit as st
 
 from core.config import Config, limits_of
-from core.training import Intervention, Metric, Run
+from core.training import Intervention, Metric, Race, Run
 from pages.ui import charts, jobs
 from pages.ui.address import SHORT, encode
 from pages.ui.controls import Controls, worded
@@ -367,18 +367,34 @@ def line_name(controls: Controls, pin: Pin, line: Line) -> str:
 # the chart
 
 
-def overlay(live: Live, metric: Metric) -> Overlay:
+def overlay(live: Live, metric: Metric, logarithmic: bool = True) -> Overlay:
     """What the pins of this lesson add to the chart of a metric: nothing where none has it."""
     drawn: list[tuple[charts.Pinned, str, Points]] = []
+    highest = charts.ceiling(live.race, metric, logarithmic)
     for each in pins_of(live.stem):
         for place, (slot, line) in enumerate(zip(each.slots, each.lines, strict=False)):
             points = line.points.get(metric.name)
+            if points is not None and line.diverged:
+                points = below(points, highest)
             if points is not None and points.steps:
                 label = f"{each.code(place)} {line_name(live.controls, each, line)}"
-                drawn.append((charts.Pinned(label, slot, bool(points.low)), each.code(place), points))
+                run = place_in_race(line.run, live.race)
+                drawn.append((charts.Pinned(label, slot, bool(points.low), run), each.code(place), points))
     if not drawn:
         return Overlay()
     return Overlay(tuple(curve for curve, _, _ in drawn), rows(drawn))
+
+
+def below(points: Points, highest: float) -> Points:
+    """The points up to where a curve rises above a height."""
+    count = next((i for i, value in enumerate(points.high or points.values) if value > highest), len(points.steps))
+    return Points(*(part[:count] for part in points))
+
+
+def place_in_race(name: str, race: Race) -> int | None:
+    """Which of the runs side by side has this name; None where one runs alone, or none has it."""
+    names = list(race.runs)
+    return names.index(name) if len(names) > 1 and name in names else None
 
 
 def together(live: pa.Table, spec: dict[str, Any], pinned: Overlay) -> dict[str, Any]:
@@ -549,7 +565,7 @@ def differs(field: str, a: Mapping[str, dict], b: Mapping[str, dict]) -> bool:
 def pinned_table(live: Live, each: Pin, shown: list[str]) -> list[Row]:
     lines = []
     for place, line in enumerate(each.lines):
-        mark = swatch(each, place, len(live.race.runs))
+        mark = swatch(each, place, live.race)
         steps = f"{each.steps:,}" + (" ✕" if line.diverged else "")
         scores = [score_in_words(line.scores.get(metric.name), metric) for metric in live.race.groups[""]]
         rate = "–" if each.rate is None else f"{each.rate:,.0f}"
@@ -621,12 +637,13 @@ def score_in_words(score: Score | None, metric: Metric) -> str:
     return f"{score.value:.{digits}f} ± {score.deviation:.{digits}f}"
 
 
-def swatch(each: Pin, place: int, runs: int) -> str:
+def swatch(each: Pin, place: int, race: Race) -> str:
     """How the chart draws a curve, as a small picture; empty where it does not."""
     if place >= len(each.slots):
         return ""
     slot = each.slots[place]
-    colour, dash = charts.pinned_colour(slot, runs), " ".join(map(str, charts.DASHES[slot]))
+    colour = charts.pinned_colour(slot, len(race.runs), place_in_race(each.lines[place].run, race))
+    dash = " ".join(map(str, charts.DASHES[slot]))
     band = f'<rect width="40" height="12" fill="{colour}" opacity=".2"/>' if each.seeds else ""
     line = f'<line y1="6" x2="40" y2="6" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dash}"/>'
     picture = f'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="12">{band}{line}</svg>'

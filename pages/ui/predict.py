@@ -314,20 +314,18 @@ def limits_of(question: Question) -> Limits:
     return question.number.limits if question.number is not None else question.line.limits
 
 
-def middle(limits: Limits) -> float:
-    """Where a slider starts, so that it gives nothing away."""
-    if isinstance(limits, Span):
-        return limits.low + round((limits.high - limits.low) / 2 / limits.step) * limits.step
-    return limits[len(limits) // 2]
+def start(limits: Limits) -> float:
+    """Where a slider starts: at its upper end, which is right in no question, so that nobody is right without a thought."""
+    return limits.high if isinstance(limits, Span) else limits[-1]
 
 
 def draft(stem: str, question: Question) -> tuple:
     """The guess so far, place by place; a choice starts with none."""
     kept = st.session_state.get(GUESSES, {}).get(stem, {}).get(question.name)
-    start = None if question.options is not None else middle(limits_of(question))
+    first = None if question.options is not None else start(limits_of(question))
     if kept is None or len(kept) != places(question):
-        return (start,) * places(question)
-    return tuple(value if fits(value, limits_of(question)) else start for value in kept)
+        return (first,) * places(question)
+    return tuple(value if fits(value, limits_of(question)) else first for value in kept)
 
 
 def fits(value: Any, limits: Limits) -> bool:

@@ -44,7 +44,7 @@ def questions() -> tuple[Question, ...]:
             )
             + t(f"（试了 {', '.join(map(str, RATES))}）", f" (tried: {', '.join(map(str, RATES))})"),
             t(
-                "界限：Nesterov 2(1+β)/((1+2β)λ)，梯度下降 2/λ，动量 2(1+β)/λ。Nesterov 把眼前的梯度多算了一份。",
+                "界限：Nesterov 2(1+β)/((1+2β)λ)，随机梯度下降 2/λ，动量 2(1+β)/λ。Nesterov 把眼前的梯度多算了一份。",
                 "The limits are 2(1+β)/((1+2β)λ) for Nesterov, 2/λ for SGD and 2(1+β)/λ for momentum: Nesterov counts the gradient at hand almost twice.",
             ),
             options={name: term(name) for name in ("sgd", "momentum", "nesterov")},
@@ -70,7 +70,7 @@ def questions() -> tuple[Question, ...]:
         Question(
             "condition",
             t(
-                "梯度下降，学习率总是 1.8/κ（界限的九成）。κ 不同，各要多少步到谷底 0.1 以内？",
+                "随机梯度下降，学习率总是 1.8/κ（界限的九成）。κ 不同，各要多少步到谷底 0.1 以内？",
                 "Plain descent, always with the rate 1.8/κ, nine tenths of its limit. How many steps to within 0.1 of the bottom, for each κ?",
             ),
             lambda runs: {float(run.config.condition): float(arrival(run)) for run in runs.values()},
@@ -197,7 +197,7 @@ def only_nesterov(live: Live) -> tuple[bool, str]:
         return False, t("先在碗上让五种方法一起跑", "race all five on a bowl first")
     arrived = [name for name, run in runs.items() if name != "nesterov" and math.isfinite(arrival(run))]
     words = t(
-        f"Nesterov{'已' if runs['nesterov'].diverged else '没有'}发散，别的到了 {len(arrived)} 种",
+        f"Nesterov {'已' if runs['nesterov'].diverged else '没有'}发散，别的到了 {len(arrived)} 种",
         f"Nesterov {'diverged' if runs['nesterov'].diverged else 'did not diverge'}, {len(arrived)} of the others arrived",
     )
     return runs["nesterov"].diverged and len(arrived) == 4, words

@@ -10,6 +10,7 @@ import torch
 from core.config import Span
 from core.neuron import PRESETS, NeuronConfig, initial_state, points_of, saturation
 from core.training import ACCURACY, Run
+from pages.ui import pictures_neuron as pictures
 from pages.ui.challenges import Challenge
 from pages.ui.live import Live
 from pages.ui.predict import Line, Number, Question, curve, score, steps_to
@@ -165,8 +166,8 @@ def revive(live: Live) -> tuple[bool, str]:
     edits = sum(change.name != "learning_rate" for change in run.interventions)
     born_dead = config.activation == "relu" and dead == 1
     return born_dead and edits == 1 and right == 1, t(
-        f"起点死掉的点 {dead:.0%}，动手 {edits} 次，准确率 {right:.0%}；要 ReLU、100%、1 次、100%",
-        f"dead at the start {dead:.0%}, edits {edits}, accuracy {right:.0%}; wanted a ReLU, 100%, 1, 100%",
+        f"激活函数 {pictures.activations()[config.activation]}（要 ReLU）；起点时导数为 0 的点 {dead:.0%}（要 100%）；手动改过 {edits} 次（要 1 次）；准确率 {right:.0%}（要 100%）",
+        f"activation {pictures.activations()[config.activation]} (wanted: ReLU); points of slope 0 at the start {dead:.0%} (100%); edits by hand {edits} (1); accuracy {right:.0%} (100%)",
     )
 
 

@@ -172,8 +172,17 @@ def solved_at(run: Run, wanted: float = SOLVED) -> int | None:
 
 def told(run: Run) -> str:
     at = solved_at(run)
-    mean = fmean(lengths(run)[-RECENT:] or [0])
-    return t(f"第 {at} 回合", f"episode {at}") if at else t(f"还没有（平均 {mean:.0f}）", f"not yet (mean {mean:.0f})")
+    return (
+        t(f"第 {at} 回合", f"episode {at}")
+        if at
+        else t(f"还没有（平均 {latest(run)}）", f"not yet (mean {latest(run)})")
+    )
+
+
+def latest(run: Run) -> str:
+    """The mean of the latest RECENT returns; before the first episode there is none."""
+    found = lengths(run)[-RECENT:]
+    return f"{fmean(found):.0f}" if found else "–"
 
 
 def agreement(runs: dict[str, Run], method: str) -> float:
@@ -209,5 +218,4 @@ def plain(live: Live) -> tuple[bool, str]:
     if run is None:
         return False, t("方法不是 REINFORCE。", "The method is not REINFORCE.")
     at = solved_at(run, 400)
-    mean = fmean(lengths(run)[-RECENT:] or [0])
-    return at is not None, t(f"第 {at} 回合到了。", f"There at episode {at}.") if at else t(f"最近平均 {mean:.0f}。", f"Latest mean {mean:.0f}.")  # fmt: skip
+    return at is not None, t(f"第 {at} 回合到了。", f"There at episode {at}.") if at else t(f"最近平均 {latest(run)}。", f"Latest mean {latest(run)}.")  # fmt: skip

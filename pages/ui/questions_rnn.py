@@ -41,13 +41,13 @@ def questions() -> tuple[Question, ...]:
         ),
         Question(
             "start",
-            t("延迟回忆，40 步，150 次更新。U 从正交矩阵还是从小随机数开始，循环网络学得会？", "Delayed recall over 40 steps, 150 updates. With which start of U does the recurrent network learn it?"),
+            t("延迟回忆，40 步，300 次更新。U 从正交矩阵还是从小随机数开始，循环网络学得会？", "Delayed recall over 40 steps, 300 updates. With which start of U does the recurrent network learn it?"),
             lambda runs: both({name for name, run in runs.items() if score(run, ACCURACY) >= LEARNED}),
             lambda runs: t(f"正交：{score(runs['orthogonal'], ACCURACY):.0%}；小随机数：{score(runs['uniform'], ACCURACY):.0%}。", f"orthogonal: {score(runs['orthogonal'], ACCURACY):.0%}; random: {score(runs['uniform'], ACCURACY):.0%}."),
             t("小随机数组成的 U 每乘一次就把状态和梯度缩小一些，39 次以后所剩无几；正交的 U 只转动它们。", "A U of small random numbers shrinks state and gradient at every step, and after 39 little is left; an orthogonal U only turns them."),
             options={"orthogonal": t("只有正交", "orthogonal only"), "uniform": t("只有小随机数", "random only"), "both": t("都学得会", "both"), "neither": t("都学不会", "neither")},
             runs=STARTS,
-            steps=150,
+            steps=300,
         ),
         Question(
             "rows",

@@ -132,8 +132,8 @@ def questions() -> tuple[Question, ...]:
                 for run in runs.values()
             ),
             t(
-                "几乎不随长度变难：最远的两个位置也只隔一步。循环网络要把它一步步背过去。",
-                "Length hardly makes it harder: even the farthest places are one step apart. A recurrent network would have to carry it along.",
+                "步数增加得比长度慢：最远的两个位置也只隔一步。循环网络要把它一步步背过去。",
+                "The steps grow less than the length: even the farthest places are one step apart. A recurrent network would have to carry it along.",
             ),
             line=Line((5, 10, 15, 20), t("长度", "length"), t("步数", "steps"), Span(0.0, 200.0, 5.0), near=25.0),
             runs=LONGER,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.training import Metric, Run
+from core.training import EXPLODED, LOSS, Metric, Run
 from pages.ui import charts, pins, scene, share
 from pages.ui.text import language, t, term
 
@@ -21,10 +21,15 @@ class Frame:
 
     def __init__(self, live: Live):
         self.live = live
-        self.words = charts.Words(t("步数", "step"), term("train"), term("test"))
+        self.words = charts.Words(
+            t("步数", "step"), term("train"), term("test"), t("训练一步后才有数值", "no values before the first step")
+        )
         self.names = {name: term(name) for name in live.race.runs}
         self.logarithmic = live.controls.value("log")
-        self.pinned = {metric: pins.overlay(live, metric) for metric in live.race.groups[""]}
+        self.pinned = {
+            metric: pins.overlay(live, metric, charts.is_logarithmic(metric, self.logarithmic))
+            for metric in live.race.groups[""]
+        }
         self.places: dict[str, Any] = {}
         self.texts: dict[str, Any] = {}  # what stands in them, so that only what changed is sent
         self.shown: dict[str, Any] = {}  # which moment the charts show
@@ -39,6 +44,8 @@ class Frame:
         self.count()
         for metric in metrics:
             self._metric(self.places["numbers"], metric.name, *self._scores(metric))
+        if len(race.runs) > 1:
+            self._put("everybody", st.caption, self._everybody())
         self._put("progress", st.progress, min(1.0, race.steps / self.live.limit))
         if self.places["charts"] is None:
             self.places["charts"] = st.container(horizontal=True, key=self.live._name("charts"))
@@ -67,20 +74,40 @@ class Frame:
     def _scores(self, metric: Metric) -> tuple[str, str | None]:
         """The held-out value, its training value beside it; of a race the best, and which run has it."""
         values = {name: self._value(run, "test", metric) for name, run in self.live.race.runs.items()}
-        known = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+        known = {name: value for name, value in values.items() if value is not None}
+        if metric.better != "neither":  # what is no finite number is not the best, but it may be the largest
+            known = {name: value for name, value in known.items() if math.isfinite(value)}
         if not known:
             return charts.number(next(iter(values.values())), metric), None
-        best = (min if metric.better == "lower" else max)(known, key=known.__getitem__)
+        better = min if metric.better == "lower" else max
+        best = better(known, key=lambda name: known[name] if known[name] == known[name] else math.inf)
         if len(values) > 1:
-            if len(known) == len(values) and len(set(known.values())) == 1:
-                return charts.number(known[best], metric), t("都一样", "all equal")
-            word = t("最大：", "largest: ") if metric.better == "neither" else t("领先：", "best: ")
-            return charts.number(known[best], metric), word + self.names[best]
+            return charts.number(known[best], metric), self._leaders(values, known[best], metric)
         scores = self.live.race.runs[best].history[-1].scores
         train = scores.get("train", {}).get(metric.name) if metric.name in scores.get("test", {}) else None
         return charts.number(
             known[best], metric
         ), None if train is None else f"{self.words.train} {charts.number(train, metric)}"
+
+    def _leaders(self, values: dict[str, float | None], best: float, metric: Metric) -> str:
+        """Which runs of a race have the best value, told as it is shown."""
+        shown = {name: charts.number(value, metric) for name, value in values.items()}
+        first = [name for name in shown if shown[name] == charts.number(best, metric)]
+        if len(first) == len(shown):
+            return t("都一样", "all equal")
+        word = t("最大：", "largest: ") if metric.better == "neither" else t("领先：", "best: ")
+        return word + t("、", ", ").join(self.names[name] for name in first)
+
+    def _everybody(self) -> str:
+        """What each run of a race has, also those behind: a preset that breaks one of them shows by how much."""
+        lines = []
+        for metric in self.live.race.groups[""]:
+            values = {name: self._value(run, "test", metric) for name, run in self.live.race.runs.items()}
+            told = t("，", ", ").join(
+                f"{self.names[name]} {charts.number(value, metric)}" for name, value in values.items()
+            )
+            lines.append(term(metric.name) + t("：", ": ") + told)
+        return "  \n".join(lines)  # a line each: few of them wrap, so that little moves while it trains
 
     def _value(self, run: Run, part: str, metric: Metric) -> float | None:
         """The last measure of a run; a metric that knows one part only gives that."""
@@ -99,7 +126,7 @@ class Frame:
             term(metric.name), metric.unit, logarithmic, tuple(self.names.values()), self.words, height, pinned.curves,
             tested, metric.goal,
         )  # fmt: skip
-        rows = charts.curve_rows(self.live.race, metric, self.live.replayed)
+        rows = charts.curve_rows(self.live.race, metric, self.live.replayed, logarithmic)
         place = self.places.get(name)
         options = {} if place is not None else {"key": f"{self.live.stem}_{name}_{language()}_{logarithmic}_{height}"}
         self.places[name] = (place or row).vega_lite_chart(
@@ -135,11 +162,14 @@ class Frame:
     def _message(self) -> str:
         race, live = self.live.race, self.live
         if race.diverged:
-            names = "" if len(race.runs) == 1 else "(" + ", ".join(term(name) for name in race.diverged) + ")"
-            return t(
-                f":red[:material/error: **发散了**{names}：损失超过 10⁸，或已不是有限的数。学习率多半太大；调小后按“重来”。]",
-                f":red[:material/error: **Diverged** {names}: the loss is past 10⁸, or no finite number any more. The learning rate is probably too high: lower it and press Reset.]",
-            )
+            told: dict[str, list[str]] = {}
+            for name in race.diverged:
+                told.setdefault(why_diverged(race.runs[name]), []).append(term(name))
+            lines = []
+            for why, names in told.items():
+                which = "" if len(race.runs) == 1 else t(f"（{'、'.join(names)}）", f" ({', '.join(names)})")
+                lines.append(t(f"**发散了**{which}：{why}", f"**Diverged**{which}: {why}"))
+            return f":red[:material/error: {t('', ' ').join(lines)}]"
         if live.replayed is not None:
             return t(
                 f":material/history: 回放：第 **{live.replayed}** 步的权重。",
@@ -159,6 +189,33 @@ class Frame:
         if live.playing:
             return t("正在训练……", "Training …")
         return t("按“播放”开始训练（快捷键 P），“单步”走一步（N）。", "Press Play to train (key P), Step for one update (N).") if race.steps == 0 else t("已暂停。", "Paused.")  # fmt: skip
+
+
+GROWN = 10.0  # times the first loss: so much larger, it has been growing
+
+
+def why_diverged(run: Run) -> str:
+    """What became of the loss, and what helps, as far as the run's own losses and weights tell."""
+    losses = [(each.step, loss) for each in run.history if (loss := each.scores["train"].get(LOSS.name)) is not None]
+    first = losses[0][1] if losses else 0.0
+    if not abs(first) < EXPLODED:
+        return t(
+            "还没训练，损失就已超过 10⁸ 或不是有限的数。与学习率无关：换别的设置。",
+            "the loss was past 10⁸ or no finite number before any training. The learning rate has no part in it: change other settings.",
+        )
+    broken = next(
+        (s.step for s in run.snapshots if not all(value.isfinite().all() for value in s.state.values())), math.inf
+    )
+    before = [loss for step, loss in losses if step < broken]
+    if broken < math.inf and all(loss <= GROWN * first for loss in before):
+        return t(
+            "损失并没有变大，一次更新就让权重不再是有限的数：梯度溢出了。调小学习率没有用，要改的是让梯度爆炸的设置。",
+            "the loss had not grown when one update left weights that are no finite numbers: the gradient overflowed. A lower learning rate does not help; change what makes the gradient explode.",
+        )
+    return t(
+        "损失超过 10⁸，或已不是有限的数。学习率多半太大；调小后按“重来”。",
+        "the loss is past 10⁸, or no finite number any more. The learning rate is probably too high: lower it and press Reset.",
+    )
 
 
 class Inside:

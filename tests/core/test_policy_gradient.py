@@ -16,6 +16,7 @@ from core.config import SettingError
 from core.policy_gradient import (
     CART_EXPLORATION,
     CART_GREEDY,
+    CART_LATEST,
     CART_RETURN,
     DQN_BATCH,
     EPSILON_DECAY,
@@ -516,3 +517,12 @@ def test_a_race_differs_in_its_method_alone():
 def test_presets_can_be_trained(name):
     run = replay(PRESETS[name], (), 2)
     assert len(run.learner.returns) == 2 and isinstance(run.learner.latest, Episode)
+
+
+@pytest.mark.parametrize("method", ["reinforce", "dqn", "random"])
+def test_before_the_first_episode_nothing_was_earned(method):
+    run = Run(PolicyGradientConfig(method=method))
+    assert not {CART_RETURN.name, CART_LATEST.name} & run.history[0].scores["train"].keys()
+    run.step()
+    earned = len(run.learner.latest.actions)
+    assert [run.history[1].scores["train"][each.name] for each in (CART_RETURN, CART_LATEST)] == [earned, earned]

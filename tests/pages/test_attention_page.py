@@ -26,6 +26,7 @@ from core.training import Race, Run, Snapshot, replay
 from pages.ui import pictures_attention as pictures
 from pages.ui import questions_attention as asked
 from pages.ui.scene import payload
+from pages.ui.text import speak
 from tests.lessons import open_lesson
 
 open_page = partial(open_lesson, "attention")
@@ -243,3 +244,19 @@ def test_a_choice_of_long_words_is_a_list_and_keeps_its_value_in_another_languag
     app.segmented_control(key="attention_memory").set_value("key_value").run()
     app.segmented_control(key="lang").set_value("en").run()
     assert app.selectbox(key="attention_memory").value == "key_value" and not app.exception
+
+
+@pytest.mark.parametrize("dimension", [8, 64])
+def test_what_is_said_of_undivided_dot_products_is_what_the_chart_shows(dimension):
+    app, found = open_page(dimension=dimension), dot_product_spread(dimension)
+    (said,) = [each.value for each in app.markdown if "Undivided" in each.value or "undivided" in each.value]
+    assert f"it is {found.entropy:.2f} in the mean at $d={dimension}$, the largest weight {found.largest:.2f}" in said
+    assert math.isclose(float(said.split(r"\approx ")[1].split("$")[0]), 2 * math.log(32), abs_tol=0.05)
+
+
+def test_chinese_labels_have_full_width_colons():
+    speak("zh")
+    figure = pictures.spreads(64).figures[0]
+    speak("en")
+    assert not any(": " in item["s"] for item in figure.items if item["t"] == "text")
+    assert any("点积：" in item["s"] for item in figure.items if item["t"] == "text")

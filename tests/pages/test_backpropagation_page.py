@@ -242,3 +242,7 @@ def test_the_largest_gradient_of_mazurs_numbers_is_that_of_a_bias_as_told():
 def mazur_network():
     config = PRESETS["mazur"]
     return network_of(config, Run(config).snapshot().state), *samples(config)
+
+
+def test_gradients_that_are_equal_are_said_to_be():
+    assert pictures.apart(0.0) == "the very same number" and "1.2e-11" in pictures.apart(1.23e-11)

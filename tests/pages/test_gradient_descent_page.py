@@ -6,13 +6,15 @@ import math
 import re
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
 from core.gradient_descent import METHODS, PRESETS, SURFACES, GradientDescentConfig, height, minima, race
-from core.training import Race, Run, replay
+from core.training import LOSS, Race, Run, replay
+from pages.ui import charts
 from pages.ui import pictures_gradient_descent as pictures
 from pages.ui import questions_gradient_descent as asked
 from tests.lessons import open_lesson
@@ -117,11 +119,36 @@ def test_contour_lines_run_at_one_height():
     assert height(config, places) == pytest.approx(torch.full((len(places),), 6.0).double(), abs=0.3)
 
 
+@pytest.mark.parametrize(("end", "place", "inside"), [((1.0, 2.0), (1.0, 2.0), True), ((20.0, -10.0), (5.0, -2.5), False), ((math.inf, 0.0), (3.0, 1.0), False)])  # fmt: skip
+def test_a_sign_that_has_left_the_map_stands_on_its_border_in_that_direction(end, place, inside):
+    points = pictures.on_map(torch.tensor([(3.0, 1.0), end], dtype=torch.float64), pictures.SIDE)
+    wanted = pictures.on_map(torch.tensor([place], dtype=torch.float64), pictures.SIDE)[0].tolist()
+    found, on_it = pictures.within_map(points)
+    assert found == pytest.approx(tuple(wanted)) and on_it == inside
+
+
+def test_a_run_that_diverged_leaves_the_others_to_be_seen_on_a_linear_axis():
+    both = Race({name: each for name, each in race(PRESETS["too_fast"]).items() if name in ("nesterov", "momentum")})
+    while not both.diverged:
+        both.step()
+    first = both.runs["momentum"].history[0].scores["train"]["Loss"]
+    rows = charts.curve_rows(both, both.metrics[0], logarithmic=False).to_pydict()
+    numbers_of = {i: [value for value in rows[f"train{i}"] if value is not None] for i in range(2)}
+    lost = list(both.runs).index("nesterov")
+    assert len(numbers_of[lost]) < len(numbers_of[1 - lost]) and max(numbers_of[lost]) <= 3 * first
+    everything = charts.curve_rows(both, both.metrics[0]).to_pydict()[f"train{lost}"]
+    assert max(value for value in everything if value is not None) > 1e6
+
+
 @pytest.mark.parametrize("name", ["bowl", "too_fast", "trembling", "noisy", "digits"])
 def test_paths_are_short_and_stay_on_the_map(name):
     found = raced(PRESETS[name], 130)
     items = scene_of(found).figures[0].items
-    ways = [item["d"] for item in items if item["t"] == "path" and item["ink"] in pictures.COLOURS.values()]
+    ways = [
+        item["d"]
+        for item in items
+        if item["t"] == "path" and item["ink"] in pictures.COLOURS.values() and item["fill"] == "none"
+    ]
     assert ways
     total = 0
     for d in ways:
@@ -219,3 +246,17 @@ def test_when_the_presets_diverge_and_how_far_they_stay_away():
         assert (minima(run.config) - run.learner.state()["position"]).norm(dim=-1).min() == pytest.approx(
             away, abs=0.06
         )
+
+
+def test_a_method_has_one_name_in_chinese():
+    """随机梯度下降 is the method, 梯度下降 what all five of them do."""
+    for path in ("pages/gradient_descent.py", "pages/ui/questions_gradient_descent.py"):
+        text = (Path(__file__).parents[2] / path).read_text(encoding="utf-8")
+        assert not re.search("(?<!随机)梯度下降", text)
+        assert not re.search(r"[A-Za-z](已|没有)", text), "a space between Latin and Chinese"
+
+
+def test_an_error_too_small_for_digits_is_told_by_its_bound():
+    loss, norm = LOSS, LOSS._replace(better="neither")
+    assert [charts.number(value, loss) for value in (1.37e-250, 0.0, 2e-12)] == ["< 1e-12", "0", "2e-12"]
+    assert charts.number(1.37e-33, norm) == "1.37e-33", "how far a gradient has vanished is to be told"

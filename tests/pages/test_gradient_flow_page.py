@@ -25,6 +25,7 @@ from core.training import ACCURACY, LOSS, Run, Snapshot
 from pages.ui import pictures_gradient_flow as pictures
 from pages.ui import questions_gradient_flow as asked
 from pages.ui.predict import steps_to
+from pages.ui.readings import why_diverged
 from pages.ui.text import speak, term
 from tests.lessons import open_lesson
 
@@ -76,6 +77,58 @@ def test_a_step_shows_the_largest_norm_and_none_before_it():
     shown = {metric.label: metric for metric in app.metric}
     assert float(shown["Largest gradient norm"].value) == pytest.approx(norms[largest], rel=0.01)
     assert shown["Largest gradient norm"].delta == f"largest: {term(largest)}"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (PRESETS["overflow"], "the gradient overflowed"),
+        (replace(PRESETS["clipped"], clip_by="none"), "learning rate is probably too high"),
+        (replace(PRESETS["overflow"], activation="identity"), "before any training"),
+    ],
+)
+def test_a_divergence_is_laid_on_the_learning_rate_only_where_the_loss_had_grown(config, said):
+    run = Run(config)
+    while not run.diverged:
+        run.step()
+    why = why_diverged(run)
+    assert said in why and ("learning rate is probably" in why) == said.startswith("learning")
+
+
+def test_a_gradient_that_is_no_finite_number_is_the_largest_and_not_the_learning_rates_fault():
+    app = open_page()
+    app.pills(key="gradient_flow_preset").set_value("overflow").run()
+    for _ in range(2):
+        app.button(key="gradient_flow_step").click().run()
+    shown = {metric.label: metric for metric in app.metric}["Largest gradient norm"]
+    assert (shown.value, shown.delta) == ("NaN", f"largest: {term(RUNS['rnn'])}")
+    (message,) = [each.value for each in app.markdown if "Diverged" in each.value]
+    assert f"({term(RUNS['rnn'])})" in message and "overflowed" in message
+
+
+def test_runs_that_are_shown_as_equal_lead_together_and_all_numbers_are_told():
+    app = open_page(length="8", compare="clipping", clip_by="norm")
+    race = app.session_state["gradient_flow_race"]
+    (clipped, by_value), free = [race.runs[name] for name in ("clip_norm", "clip_value")], race.runs["clip_none"]
+    loss = free.history[-1].scores["test"][LOSS.name]
+    for run, value in ((clipped, loss - 1e-6), (by_value, loss), (free, 3.0)):
+        run.history[-1].scores["test"] = {LOSS.name: value}
+    app.run()
+    shown = {metric.label: metric for metric in app.metric}["Loss"]
+    assert shown.delta == f"best: {term('clip_norm')}, {term('clip_value')}"
+    (everybody,) = [each.value for each in app.caption if each.value.startswith("Loss: ")]
+    assert f"{term('clip_none')} 3" in everybody.splitlines()[0]
+
+
+def test_rows_of_a_cell_state_are_named_by_it():
+    assert "‖∂L/∂cₜ‖" in texts_of("gates") and "‖∂L/∂cₜ‖" not in texts_of("clipped")
+
+
+def texts_of(preset: str) -> str:
+    configs = race(PRESETS[preset])
+    snapshots = {name: Run(config).snapshot() for name, config in configs.items()}
+    scene = pictures.travel(configs, snapshots)
+    return "\n".join(item["s"] for figure in scene.figures for item in figure.items if item["t"] == "text")
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -477,3 +477,13 @@ def test_the_number_of_episodes_is_a_slider():
     assert (slider.label, slider.value) == ("Episodes, at most", 200)
     assert "gridworld_limit" not in [field.key for field in app.number_input], "and no field besides"
     assert open_page("en", method="value_iteration").select_slider(key="gridworld_limit").label == "Sweeps, at most"
+
+
+def test_an_empty_picture_says_when_its_curve_begins():
+    run = Run(GridworldConfig())
+    texts = [item["s"] for item in pictures.returns(run.snapshot()).items if item["t"] == "text"]
+    assert "The curve begins with the first episode." in texts
+    run.step()
+    assert "The curve begins with the first episode." not in [
+        item["s"] for item in pictures.returns(run.snapshot()).items if item["t"] == "text"
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -52,6 +53,19 @@ def test_the_formula_has_the_numbers_of_torchs_cell():
         r, z = torch.sigmoid(from_input[:10] + past[:10]).view(2, 5)
         candidate = torch.tanh(from_input[10:] + r * past[10:])
     assert bold == pytest.approx([each[2].item() for each in (r, z, candidate, states[6])], abs=0.00501)
+
+
+def test_results_that_their_rounded_terms_miss_are_about_equal():
+    config = GRUConfig(length=10, hidden=6)
+    state, signs = trained(config, 3).snapshot().state, []
+    for at in range(1, 11):
+        for unit in range(1, 7):
+            line = pictures.formula(config, state, 1, at, unit).split("h_t &=")[1]
+            z, old, rest, candidate, new = [float(each) for each in re.findall(r"-?\d+(?:\.\d+)?", line)]
+            adds = f"{z * old + rest * candidate:.2f}".replace("-0.00", "0.00") == f"{new:.2f}"
+            assert (r"\approx" not in line) == adds
+            signs.append(adds)
+    assert set(signs) == {True, False}
 
 
 @pytest.mark.parametrize("name", SMALL)

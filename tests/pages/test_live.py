@@ -551,7 +551,7 @@ def test_a_magnitude_is_neither_good_nor_bad_and_its_largest_is_told():
     frame = readings.Frame.__new__(readings.Frame)
     frame.live, frame.names = SimpleNamespace(race=race), {"a": "A", "b": "B"}
     assert frame._scores(norm)[0] == "5"
-    assert frame._scores(norm)[1].endswith("B") and frame._scores(norm)[1] != frame._scores(norm._replace(better="higher"))[1]  # fmt: skip
+    assert frame._scores(norm)[1] == "largest: B" and frame._scores(norm)[1] != frame._scores(norm._replace(better="higher"))[1]  # fmt: skip
     assert live.arrived(race, "Norm", 4.0) and not live.arrived(race, "Norm", 6.0)
     assert pins.ARROWS.keys() == live.SIGNS.keys()
 

@@ -43,6 +43,22 @@ def test_the_sum_is_written_out_with_its_numbers():
     assert bold_numbers(app)[0] == pytest.approx(z + 3 * 0.5 * 2, abs=6e-4)
 
 
+def test_the_words_on_an_edge_leave_it_to_be_seen():
+    config = NeuronConfig()
+    (figure, *_) = pictures.forward(config, Snapshot(0, initial_state(config)), X).figures
+    levels = [
+        item["y1"] for item in figure.items if item["t"] == "line" and item["y1"] == item["y2"] and item["x1"] == 60
+    ]
+    boxes = [item for item in figure.items if item["t"] == "rect"]
+    assert len(levels) == 1 and not any(box["y"] <= levels[0] <= box["y"] + box["h"] for box in boxes)
+
+
+def test_the_second_challenge_tells_what_it_wants_beside_what_there_is():
+    app = open_page("zh")
+    (told,) = [each.value for each in app.markdown if "（要 ReLU）" in each.value]
+    assert "激活函数 Sigmoid（要 ReLU）" in told and "手动改过 0 次（要 1 次）" in told
+
+
 def test_x_can_move_without_a_fresh_run():
     app = open_page()
     app.button(key="neuron_step").click().run()

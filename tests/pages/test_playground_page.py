@@ -696,3 +696,8 @@ def test_the_challenges_can_be_reached():
 def test_the_question_tells_how_many_parameters_there_are():
     text = next(question.text for question in asked.questions() if question.name == "heart")
     assert f"{parameter_count(asked.FEW_POINTS)} parameters" in text
+
+
+@pytest.mark.parametrize(("task", "words"), [("plane", "In steps of ¼"), ("circle", "Decisions only")])
+def test_a_regression_has_no_decisions(task, words):
+    assert open_page(data=task).toggle(key="playground_discrete").label == words

@@ -403,7 +403,7 @@ def test_a_number_needs_no_experiment():
 
 def test_a_line_is_drawn_by_sliders_and_compared():
     app = start(convolution_question="curve")
-    assert [slider.value for slider in app.slider] == [1.0] * 4
+    assert [slider.value for slider in app.slider] == [2.0] * 4
     run = Run(ConvolutionConfig())
     run.advance(inf, 20)
     drawn = {record.step: record.scores["test"]["Kernel error"] for record in run.history}

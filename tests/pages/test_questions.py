@@ -6,9 +6,10 @@ from math import inf
 import pytest
 
 from core.config import Span
+from pages.ui import predict
 from pages.ui.jobs import Job
 from pages.ui.lessons import LESSONS
-from pages.ui.predict import value_at
+from pages.ui.predict import start, value_at
 
 QUESTIONS = [
     pytest.param(question, id=f"{lesson.stem}-{question.name}")
@@ -33,12 +34,13 @@ EXPLAINED = {
         and all(found[place] < 0.75 for place in found if place)
     ),
     "pooling-beside": lambda found, told: "%" in told and found == "max",
+    "rnn-start": lambda found, told: found == "orthogonal",
     "self_attention-one_head": lambda found, told: found == "sum",
     "self_attention-shuffle": lambda found, told: found == "same",
     "self_attention-heads": lambda found, told: found[1.0] < found[2.0] < found[4.0],
     "self_attention-causal": lambda found, told: found == pytest.approx(0.5 + 0.5 / 6, abs=0.03),
     "self_attention-redundant": lambda found, told: found < 0.1,
-    "self_attention-length": lambda found, told: max(found.values()) < 100,
+    "self_attention-length": lambda found, told: found[20.0] / found[5.0] < 20 / 5 and max(found.values()) < 100,
 }
 
 
@@ -67,4 +69,7 @@ def test_the_answer_is_measured(question, request):
         limits = question.line.limits
         assert all(limits.low <= value_at(answer, place) <= limits.high for place in question.line.at)
     assert question.measure(runs) == answer
+    if not question.options:
+        begun = (start(predict.limits_of(question)),) * predict.places(question)
+        assert not predict.is_right(question, begun if question.line else begun[0], answer), "right without a thought"
     assert EXPLAINED.get(request.node.callspec.id, lambda found, told: True)(answer, question.shown(runs)), answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -15,6 +16,7 @@ from core.rnn import PRESETS, RNNConfig, look, race
 from core.training import Race, Run, Snapshot
 from pages.ui import pictures_rnn as pictures
 from pages.ui import questions_rnn as asked
+from pages.ui.jobs import Job
 from tests.lessons import open_lesson, visitor
 
 open_page = partial(open_lesson, "rnn")
@@ -85,6 +87,13 @@ def test_nothing_lies_outside_of_its_figure(settings):
                     assert 0 <= item["x"] <= figure.width and 0 <= item["y"] <= figure.height
 
 
+def sum_of(text: list[str], name: str) -> tuple[list[float], str, float, float]:
+    """Of the written sum of a state: the terms, whether they are said to be equal to z, z, and the state."""
+    (total,) = [line.replace("−", "-") for line in text if line.startswith(f"{name} = tanh")]
+    terms, sign, z, h = re.fullmatch(r".*? = tanh\((.*)\) ([=≈]) tanh\((.*)\) [=≈] (.*)", total).groups()
+    return [float(term) for term in re.findall(r"-?[\d.]+", terms.replace("- ", "-"))], sign, float(z), float(h)
+
+
 def test_the_marked_weight_is_the_same_at_every_step_and_the_sum_has_its_numbers():
     config = RNNConfig(hidden=5, seed=3)
     run = Run(config)
@@ -98,16 +107,53 @@ def test_the_marked_weight_is_the_same_at_every_step_and_the_sum_has_its_numbers
     marked = [item["s"] for item in items(scene) if item["t"] == "text" and item["ink"] == pictures.MARK]
     assert marked.count(pictures.plain(weight)) == pictures.COLUMNS - 1
     seen = look(config, snapshot.state, 1)
-    (total,) = [line for line in text if line.startswith("h₂ = tanh")]
-    terms, z, h = (
-        total.removeprefix("h₂ = tanh(").replace("−", "-").replace(" ", "").split(")")[0],
-        *[part.strip("= )") for part in total.replace("−", "-").split("tanh(")[2].split(")")],
-    )
-    assert eval(terms) == pytest.approx(seen.net_input[8, 1].item(), abs=0.02)
-    assert float(z) == pytest.approx(seen.net_input[8, 1].item(), abs=0.006)
-    assert float(h) == pytest.approx(math.tanh(seen.net_input[8, 1].item()), abs=0.006)
+    terms, _, z, h = sum_of(text, "h₂")
+    assert sum(terms) == pytest.approx(seen.net_input[8, 1].item(), abs=0.02)
+    assert z == pytest.approx(seen.net_input[8, 1].item(), abs=0.006)
+    assert h == pytest.approx(math.tanh(seen.net_input[8, 1].item()), abs=0.006)
     (product,) = [line for line in text if line.startswith("u₂,₄")]
     assert product.endswith(pictures.plain(weight * seen.hidden[8, 3].item()))
+
+
+def test_a_sum_of_rounded_terms_that_misses_its_result_is_about_equal():
+    config = RNNConfig(seed=3)
+    snapshot, signs = Run(config).snapshot(), []
+    for step in range(2, 14):
+        for unit in range(1, 5):
+            text = words(
+                pictures.unrolled({"rnn": config}, {"rnn": snapshot}, pictures.View(step, unit, 2))
+            ).splitlines()
+            terms, sign, z, _ = sum_of(text, f"h{pictures.low(unit)}")
+            assert (sign == "=") == (abs(sum(terms) - z) < 0.005)
+            signs.append(sign)
+    assert set(signs) == {"=", "≈"}
+
+
+@pytest.mark.parametrize("source", [1, 2, 4])
+def test_the_marked_arrow_leads_from_the_state_that_its_weight_reads(source):
+    config = RNNConfig(hidden=5, seed=3)
+    snapshot = Run(config).snapshot()
+    (figure,) = pictures.unrolled({"rnn": config}, {"rnn": snapshot}, pictures.View(9, 2, source)).figures
+    seen = look(config, snapshot.state)
+    (arrow,) = [
+        each for each in figure.items if each["t"] == "line" and each["ink"] == pictures.MARK and each["width"] > 4
+    ]
+
+    def number_at(x: float, y: float) -> str:
+        circle = min(
+            (each for each in figure.items if each["t"] == "circle"),
+            key=lambda each: math.hypot(each["x"] - x, each["y"] - y),
+        )
+        assert math.hypot(circle["x"] - x, circle["y"] - y) < circle["r"] + 6
+        (text,) = [
+            each["s"]
+            for each in figure.items
+            if each["t"] == "text" and (each["x"], each["y"]) == (circle["x"], circle["y"] + 5)
+        ]
+        return text
+
+    assert number_at(arrow["x1"], arrow["y1"]) == pictures.plain(seen.hidden[8, source - 1].item())
+    assert number_at(arrow["x2"], arrow["y2"]) == pictures.plain(seen.hidden[9, 1].item())
 
 
 def test_what_is_out_of_the_windows_sight_is_said():
@@ -288,3 +334,12 @@ def test_challenges_tell_what_is_missing_and_can_be_reached():
             watched.race.step()
         assert challenge.check(watched)[0], challenge.check(watched)
     assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_start_that_counts_as_right_is_right_for_other_draws_too(seed):
+    start = next(question for question in asked.questions() if question.name == "start")
+    job = Job({name: replace(config, seed=seed) for name, config in start.runs.items()}, start.steps, budget=math.inf)
+    while job.running:
+        job.advance(1.0)
+    assert start.measure(job.runs) == "orthogonal"

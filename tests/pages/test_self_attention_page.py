@@ -155,7 +155,25 @@ def test_a_sequence_that_the_task_does_not_have_is_explained(task, text, problem
         "self_attention", language, self_attention_task=task, self_attention_length="6", self_attention_tokens=text
     )
     assert not app.exception
-    assert len(app.warning) == 1 and problem in app.warning[0].value
+    (told,) = [each.value for each in app.caption if each.value.startswith(":orange[")]
+    assert problem in told and not app.warning
+
+
+def test_what_is_wrong_with_a_sequence_is_told_where_its_rule_stood():
+    right, wrong = (
+        open_page(
+            "self_attention",
+            "en",
+            self_attention_task="brackets",
+            self_attention_length="6",
+            self_attention_tokens=text,
+        )
+        for text in ("([])()", "([)]()")
+    )
+    assert [each.value.startswith(":orange[") for each in right.caption] != [
+        each.value.startswith(":orange[") for each in wrong.caption
+    ]
+    assert len(right.caption) == len(wrong.caption)
 
 
 def test_an_own_sequence_is_looked_at_and_goes_into_the_address():
