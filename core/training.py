@@ -256,6 +256,12 @@ class Race:
         """Whether no run can go on."""
         return len(self.diverged) == len(self.runs)
 
+    def measure(self) -> None:
+        """Evaluate each run at the step to which it has come, where that was not done."""
+        for run in self.runs.values():
+            if run.history[-1].step != run.steps:
+                run.evaluate()
+
     def step(self, measure: bool = False) -> None:
         for run in self.runs.values():
             run.step(measure)

@@ -80,7 +80,7 @@ lesson.presets(
         "one_channel": Preset(t("单通道", "One channel"), PRESETS["one_channel"], t("只剩 4 个数区分 10 类：576 步后 67%（种子 0）。", "Four numbers are left to tell ten classes apart: 67% after 576 steps (seed 0)."), breaks=True),
         "slow": Preset(t("太慢", "Too slow"), PRESETS["slow"], t("SGD，学习率 0.001：576 步后才 17.5%（种子 0）。", "SGD at learning rate 0.001: 17.5% after 576 steps (seed 0)."), breaks=True),
         "dying": Preset(t("死亡 ReLU", "Dying ReLUs"), PRESETS["dying"], t("学习率 1：头几步把第 2 块的 ReLU 全推到 0 以下，再无梯度，停在 10%（种子 0）。", "Learning rate 1: the first steps push every ReLU of block 2 below 0, no gradient returns, 10% for good (seed 0)."), breaks=True),
-        "diverging": Preset(t("发散", "Diverging"), PRESETS["diverging"], t("SGD，学习率 10：5 步之内损失就不再是有限的数（种子 0）。", "SGD at learning rate 10: within 5 steps the loss is no finite number (seed 0)."), breaks=True),
+        "diverging": Preset(t("发散", "Diverging"), PRESETS["diverging"], t("SGD，学习率 10：到第 5 步损失已超过 10⁸（种子 0）。", "SGD at learning rate 10: by step 5 the loss is past 10⁸ (seed 0)."), breaks=True),
     },
 )  # fmt: skip
 
@@ -128,6 +128,7 @@ with formula:
 live = Live(controls, race(config) if controls.value("rival") else {"cnn": config})
 parts = pictures.groups(config)
 controls.offer("group", parts)
+controls.offer("block", range(1, config.blocks + 1))
 digit, group = controls.value("digit"), controls.value("group")
 with picture:
     live.picture(partial(pictures.flow, digit=digit, group=group))
@@ -153,10 +154,8 @@ if look == "evidence":
     live.picture(partial(pictures.evidence, digit=digit, label=label, group=group))
 if look == "excitement":
     st.caption(t("每个通道最强的测试数字；框里是激活它的窗口。", "The held-out digits that excite each channel most; framed is the window that does."))  # fmt: skip
-    blocks = range(1, config.blocks + 1)
-    controls.offer("block", blocks)
     if config.blocks > 1:
-        controls.choice("block", t("块", "Block"), {block: str(block) for block in blocks})
+        controls.choice("block", t("块", "Block"), {block: str(block) for block in range(1, config.blocks + 1)})
     live.picture(partial(pictures.excitement, block=controls.value("block"), group=group))
 if look == "errors":
     st.caption(t("点一个认错的数字，就能在上面的网络里看它。", "Click a wrong digit to follow it through the network above."))  # fmt: skip

@@ -117,7 +117,7 @@ at_end = (
 )
 cells, kept, lost, learned = st.columns(4)
 cells.metric(t("一张图的格数", "Cells of a map"), f"{size.before} → {size.after}")
-kept.metric(t("留下", "Kept"), f"{size.share:.1%}")
+kept.metric(t("留下", "Kept"), f"{100 * size.share:.3g}%")
 lost.metric(
     t("没有窗口读到的格", "Cells in no window"),
     str(never),

@@ -7,7 +7,7 @@ function paint(pad) {
   if (canvas.width !== side) canvas.width = canvas.height = side;
   const context = canvas.getContext("2d"), scale = side / data.extent;
   context.clearRect(0, 0, side, side);
-  pad.undo.disabled = pad.clear.disabled = !strokes.length;
+  for (const button of [pad.undo, pad.clear]) button.setAttribute("aria-disabled", !strokes.length); // the focus stays
   if (!strokes.length) {
     context.font = `${side * 0.058}px sans-serif`;
     context.textAlign = "center";
@@ -70,6 +70,7 @@ export default function (component) {
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", data.label);
   const keep = (strokes) => {
+    if (!pad.strokes.length) return;
     pad.strokes = strokes;
     paint(pad);
     component.setStateValue("strokes", strokes);

@@ -53,7 +53,7 @@ button[kind="tertiary"]:is(:hover, :active, [aria-expanded="true"]) {color: ligh
 [class*="_numbers"] > [data-testid="stElementContainer"] {flex: 1 1 0 !important; min-width: 6.6rem;}
 [class*="_charts"] > [data-testid="stElementContainer"] {flex: 1 1 0 !important; min-width: min(15rem, 100%);}
 [class*="st-key-entry_"] {border-top: 1px solid light-dark(#ccd5de, #3a4652); padding-top: .9rem;}
-@media (min-width: 901px) and (min-height: 601px) {[data-testid="stLayoutWrapper"]:has(> [class*="_buttons "]) {
+@media (min-width: 1181px) and (min-height: 601px) {[data-testid="stLayoutWrapper"]:has(> [class*="_buttons "]) {
   position: sticky; top: 0; z-index: 90; padding: .5rem 0 .8rem; margin: -.5rem 0 -.8rem;
   background: linear-gradient(light-dark(#ffffff, #11161c) 88%, transparent);}
 [data-testid="stMain"] {scroll-padding-top: 6.5rem;}

@@ -98,9 +98,12 @@ class Live:
         self.sent: dict[str, Any] = {}  # what the browser has of them
         self.message = ""
         self.inside: Inside | None = None
-        self.has_buttons = self.panelled = self.training = False
+        self.has_buttons = self.training = False
+        self.pictured = cache(self._pictured)  # one copy of the weights serves all pictures that the page draws
         self.beside: Beside | None = None
         self._reconcile(dict(configs))
+        if not self.playing:
+            self.race.measure()  # what rests is looked at: its numbers are to be those of its pictures
         names = (NEVER, *(metric.name for metric in self.race.groups[""]))
         if controls.view("stop", NEVER, names) not in names:  # of other metrics, before a setting was changed
             controls.correct(stop=NEVER)
@@ -231,8 +234,7 @@ class Live:
         key = self._name(f"picture{len(self.pictures)}")
         clicked = {} if on_click is None else {"on_cell": partial(self._clicked, key, "cell", on_click), "on_go": partial(self._clicked, key, "go", on_click)}  # fmt: skip
         self.pictures.append((st.empty(), draw, run, key, clicked))
-        if self.panelled:  # which draws those that stand above it
-            self._show(*self.pictures[-1], self._pictured)
+        self._show(*self.pictures[-1], self.pictured)  # at once: a place left empty for a moment lets the page jump
 
     def picture_all(self, draw: Picture, on_click: Click | None = None) -> None:
         """Like `picture` for `draw(configs, snapshots)`: dicts by the runs' names."""
@@ -269,7 +271,7 @@ class Live:
             chosen = self.race.runs[run] if run else next(iter(self.race.runs.values()))
             given = chosen.config, pictured(chosen)
         sent = scene.payload(draw(*given) if self.training else drawings.drawn(draw, *given))
-        if not self.training or sent != self.sent.get(key):  # a picture that stays as it is costs nothing
+        if sent != self.sent.get(key):  # a picture that stays as it is costs nothing
             with place:
                 scene.stream(sent, key, **clicked)
         self.sent[key] = sent
@@ -321,7 +323,6 @@ class Live:
             often = TICK if self.filming or (self.beside is not None and self.beside.busy) else None
         st.fragment(self._tick, run_every=often)()
         self.inside = Inside.offered(self)
-        self.panelled = True
         pins.panel(self)
         self._scrubber()
         take_home.offer(self.stem, self.race)
@@ -485,7 +486,6 @@ class Live:
         with curves.spent():
             self._draw_curves(frame)
         if st.session_state.pop(self._name("only_draw"), False):
-            self._draw_pictures()
             return  # the run that comes next finds them drawn
         if self.filming:
             self._show_film(frame)

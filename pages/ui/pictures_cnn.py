@@ -31,6 +31,7 @@ SHOWN = 8  # maps of a layer that are drawn at a time: a group
 SLOT, MAP = WIDTH / SHOWN, 30  # eight small maps in a row …
 LARGE_SLOT, LARGE_MAP = WIDTH / 4, 63  # … or four large ones
 TILE, TILE_GAP = 34, 12  # a small digit of each class, and the room between two
+DIMMED = 0.6  # what lies over those that cannot be chosen
 MOSAIC = 12  # cells across the mosaic of one filter's kernels, about
 BAR_LEFT, BAR_WIDTH = 104, 108
 WINDOW_INK = "#c4347f"  # as scene.css frames a window
@@ -197,7 +198,9 @@ def _held_out_classes(data: str, digit: int, locked: bool, spoken: str) -> Scene
             words = t(f"下一个 {label}", f"The next {label}") + (
                 t("（正在看一个）", " (one is looked at)") if chosen else ""
             )
-            figure.rect(x - 3, 1, TILE + 6, TILE + 6, ink="none", fill="panel", opacity=0.0, round=3, go=str(following), label=words)  # fmt: skip
+            figure.rect(x - 3, 1, TILE + 6, TILE + 6, ink="none", fill="panel", opacity=0.0, round=3, go=str(following), label=words, stay=f"class{label}")  # fmt: skip
+        elif not chosen:
+            figure.rect(x - 1, 3, TILE + 2, TILE + 2, ink="none", fill="background", opacity=DIMMED)
     said = t(f"每类一个测试数字，可以点选；正在看的是 {labels[digit]}。", f"A held-out digit of each class, to choose from; looked at is a {labels[digit]}.")  # fmt: skip
     return Scene((figure,), said, saved=False)
 

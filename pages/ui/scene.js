@@ -314,7 +314,7 @@ function drawFigure(view, component) {
   context.clearRect(0, 0, width, height);
   svg.setAttribute("viewBox", `0 0 ${figure.w} ${figure.h}`);
   const active = component.parentElement.getRootNode().activeElement;
-  const focused = ["data-map", "data-go"].map((name) => active?.getAttribute?.(name)).find(Boolean);
+  const focused = ["data-map", "data-stay"].map((name) => active?.getAttribute?.(name)).find(Boolean);
   svg.replaceChildren();
   view.maps = {};
   [view.before, view.walks] = [view.walks, new Map()];
@@ -359,7 +359,7 @@ function drawFigure(view, component) {
       }
       node.peek = item.peek;
       if (item.go) {
-        Object.entries({ class: "go", tabindex: 0, role: "link", "aria-label": item.label, "data-go": item.go }).forEach(([k, v]) => node.setAttribute(k, v));
+        Object.entries({ class: "go", tabindex: 0, role: "link", "aria-label": item.label, "data-go": item.go, "data-stay": item.stay ?? item.go }).forEach(([k, v]) => node.setAttribute(k, v));
         node.onclick = () => component.setTriggerValue("go", item.go);
         node.onkeydown = (event) => { if (event.key === "Enter") component.setTriggerValue("go", item.go); };
       }
@@ -392,7 +392,7 @@ function drawFigure(view, component) {
       "data-map": map.n, tabindex: live ? 0 : undefined, role: live ? "button" : undefined, "aria-label": live ? map.label ?? map.title ?? map.n : undefined });
     touch(view, map, node, component);
   }
-  if (focused) svg.querySelector(`[data-map="${focused}"], [data-go="${focused}"]`)?.focus({ preventScroll: true });
+  if (focused) svg.querySelector(`[data-map="${focused}"], [data-stay="${focused}"]`)?.focus({ preventScroll: true });
   if (data.pinned) { // the page keeps what is pinned: there and nowhere else
     const [map, row, column] = data.pinned;
     view.pinned = map in view.maps ? { map, row, column } : null;

@@ -171,16 +171,17 @@ class Figure:
     def rect(
         self, x: float, y: float, width: float, height: float, *, ink: str = "muted", fill: str = "none",
         stroke: float = 1.5, round: float = 0, dash: str | None = None, hatch: bool = False, opacity: float = 1.0,
-        go: str = "", label: str = "", peek: tuple[str, str, str, float] | None = None,
+        go: str = "", label: str = "", stay: str = "", peek: tuple[str, str, str, float] | None = None,
     ) -> Figure:  # fmt: skip
-        """A box; `hatch` shades it as left out, `go` makes it a link that `show`'s `on_go` gets.
+        """A box; `hatch` shades it as left out, `go` makes it a link that `show`'s `on_go` gets. A link whose `go` changes
+        keeps the focus by its name `stay`.
 
         `peek` (map, over, words, times): while a link is pointed at, the first map is shown large in the place of the second,
         named by the words, with a scale so many times as long. In the browser, without a rerun.
         """
         item = {"t": "rect", "x": x, "y": y, "w": width, "h": height, "ink": ink, "fill": fill, "width": stroke,
                 "round": round, "opacity": opacity}  # fmt: skip
-        extra = {"dash": dash, "hatch": hatch, "go": go, "label": label, "peek": peek and list(peek)}
+        extra = {"dash": dash, "hatch": hatch, "go": go, "label": label, "stay": stay, "peek": peek and list(peek)}
         self.items.append(item | {key: value for key, value in extra.items() if value})
         return self
 

@@ -30,6 +30,7 @@ html {font-size: clamp(18px, 1.15vw + 7px, 30px) !important;}
 [data-testid="stElementContainer"]:is([class*="_play "], [class*="_film "]) {flex: 0 0 8rem !important;}
 [data-testid="stElementContainer"]:is([class*="_speed "], [class*="_lr "]) {flex: 0 0 10.75rem !important;}
 .st-key-presenting {position: absolute; top: .4rem; right: 2.6rem; width: auto; z-index: 100;}
+@media (max-width: 900px) {.st-key-presenting {position: static;}}
 @media print {.st-key-presenting {display: none;}}
 </style>
 """

@@ -337,6 +337,36 @@ def test_a_limit_that_is_set_anew_is_not_extended_by_what_was_asked_of_the_old_o
     assert limits == [600, 1000]
 
 
+def test_a_run_that_rests_tells_the_numbers_of_the_step_that_its_pictures_show():
+    app = open_lesson("cnn")
+    race = app.session_state["cnn_race"]
+    race.advance(inf, 61)
+    assert race.leader.history[-1].step == 56, "61 is not due"
+    app.run()
+    (told,) = (metric.value for metric in app.metric if metric.label == "Accuracy")
+    assert race.leader.history[-1].step == 61
+    assert told == f"{race.leader.learner.evaluate()['test']['Accuracy']:.1%}"
+    twin = Race(race.configs)
+    twin.advance(inf, 61)
+    twin.step()
+    race.step()
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(race.leader.snapshot().state.values(), twin.leader.snapshot().state.values(), strict=True)
+    )
+
+
+def test_pictures_are_sent_with_the_places_that_hold_them(monkeypatch):
+    """A place that is filled only at the end of the run would be empty for a while, and the page would jump."""
+    order = []
+    stream, empty = scene.stream, live.st.empty
+    monkeypatch.setattr(scene, "stream", lambda data, key, **rest: (order.append(key), stream(data, key, **rest))[1])
+    monkeypatch.setattr(live.st, "empty", lambda: (order.append("place"), empty())[1])
+    open_lesson("cnn")
+    pictures = [place for place, what in enumerate(order) if what.startswith("cnn_picture")]
+    assert len(pictures) == 3 and all(order[place - 1] == "place" for place in pictures)
+
+
 class Elsewhere:
     """Work beside a panel that is over after some looks."""
 
