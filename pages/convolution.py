@@ -20,6 +20,7 @@ from core.optimizers import OPTIMIZERS
 from pages.ui import challenges, lesson, predict, scene
 from pages.ui import pictures_convolution as pictures
 from pages.ui import questions_convolution as asked
+from pages.ui.controls import field_of, stands
 from pages.ui.lesson import Preset
 from pages.ui.live import Live
 from pages.ui.text import t, term
@@ -64,10 +65,11 @@ def choose_weight() -> None:
     controls.put(weight=down * config.kernel + right)
 
 
-def edit_weight() -> None:
-    weights = [round(value, 6) for value in kernel.flatten().tolist()]
-    weights[weight] = round(st.session_state["convolution_edit"], 6)
-    controls.put(weights=tuple(weights))
+def edit_weight(key: str) -> None:
+    if stands("convolution_edit", key):
+        weights = [round(value, 6) for value in kernel.flatten().tolist()]
+        weights[weight] = round(st.session_state[key], 6)
+        controls.put(weights=tuple(weights))
 
 
 def take_upload() -> None:
@@ -156,11 +158,11 @@ kernel = hidden_kernel(config)
 weight = min(weight, config.kernel**2 - 1)
 allowed = controls.access("weights", t("卷积核的权重", "Weights of the kernel"))
 if allowed != "hide":
-    st.session_state["convolution_edit"] = round(kernel.flatten()[weight].item(), 6)
+    key = field_of("convolution_edit", round(kernel.flatten()[weight].item(), 6), (config.kernel, weight))
     shown_now = all(controls.value(field) == value for field, value in vars(config).items())
     edit.number_input(
-        t("框住的权重", "The framed weight"), WEIGHT.low, WEIGHT.high, step=0.5, format="%g", key="convolution_edit",
-        on_change=edit_weight, disabled=allowed == "lock" or not shown_now,
+        t("框住的权重", "The framed weight"), WEIGHT.low, WEIGHT.high, step=0.5, format="%g", key=key,
+        on_change=edit_weight, args=(key,), disabled=allowed == "lock" or not shown_now,
         help=t("在左边的卷积核里点另一格来选。", "Click another cell of the kernel on the left to choose it."),
     )  # fmt: skip
     restore.button(

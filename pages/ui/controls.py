@@ -201,6 +201,24 @@ def put(values: Mapping[str, Any]) -> None:
             st.session_state[key] = value
 
 
+def field_of(name: str, number: float, place: Any = None) -> str:
+    """The key of a field in which this number stands to be edited: a new field when another number is in this place, but
+    for an edit, or another place is looked at.
+
+    A message of the browser that was under way may still tell the number of a field that is gone: see `stands`.
+    """
+    fields, before = st.session_state.get(name, (0, place))
+    fields += before != place or st.session_state.get(f"{name}_{fields}") != number
+    st.session_state[name], key = (fields, place), f"{name}_{fields}"
+    st.session_state[key] = number
+    return key
+
+
+def stands(name: str, key: str) -> bool:
+    """Whether the field is the one of now: what another tells is no edit."""
+    return key == f"{name}_{st.session_state[name][0]}"
+
+
 def read_address(key: str, default: Any, limits: Limits | None) -> Any:
     """The value that the address gives this key, or the default; a bad one leaves a note."""
     texts = st.query_params.get_all(key)

@@ -22,7 +22,7 @@ from core.config import Config, Span
 from core.training import SNAPSHOT_BYTES, SNAPSHOTS, Intervention, Race, Run, Snapshot, on_one_core, replay
 from pages.ui import drawings, lesson, pins, scene, share, take_home
 from pages.ui.address import decode_interventions, encode_interventions
-from pages.ui.controls import LATE, STARTED, Controls, key_of, note, put, settings
+from pages.ui.controls import LATE, STARTED, Controls, field_of, key_of, note, put, settings, stands
 from pages.ui.readings import Frame, Inside
 from pages.ui.text import language, speak, t, term
 from pages.ui.turns import SLICE, TICK, TURNS
@@ -288,10 +288,7 @@ class Live:
             return
         usable = limits.low <= value <= limits.high and self.replayed is None
         shown = round(value, 4) if usable else 0.0
-        fields = st.session_state.get(self._name("edits"), 0)  # a new one for a new number: see _edit
-        fields += st.session_state.get(self._name(f"edit_{fields}")) != shown
-        st.session_state[self._name("edits")], key = fields, self._name(f"edit_{fields}")
-        st.session_state[key] = shown
+        key = field_of(self._name("edit"), shown)
         st.number_input(
             label, limits.low, limits.high, step=step, format="%.4g", key=key, on_change=self._edit, args=(name, key),
             disabled=allowed == "lock" or not usable,
@@ -299,8 +296,7 @@ class Live:
         )  # fmt: skip
 
     def _edit(self, name: str, key: str) -> None:
-        """A message of the browser that was under way may still tell the number of a field that is gone: that is no edit."""
-        if key == self._name(f"edit_{st.session_state[self._name('edits')]}"):
+        if stands(self._name("edit"), key):
             self.race.intervene(name, st.session_state[key])
 
     # the panel

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
 from core.convolution import KERNELS, PRESETS, ConvolutionConfig, hidden_kernel, input_picture
@@ -26,6 +27,17 @@ GRADIENT = torch.linspace(0, 255, 40).to(torch.uint8).expand(30, 40)
 def put(app: AppTest, kind: str, name: str, value) -> AppTest:
     widget = next(widget for widget in app.get(kind) if widget.key == f"convolution_{name}")
     widget.set_value(value).run()
+    assert not app.exception
+    return app
+
+
+def field(app: AppTest):
+    """Where the framed weight is edited."""
+    return next(each for each in app.number_input if each.key.startswith("convolution_edit_"))
+
+
+def edit(app: AppTest, value: float) -> AppTest:
+    field(app).set_value(value).run()
     assert not app.exception
     return app
 
@@ -127,7 +139,7 @@ def test_an_impossible_geometry_says_so_and_keeps_the_picture(language):
     put(app, "slider", "dilation", 3)
     assert len(app.error) == 1 and "**7**" in app.error[0].value and "**4**" in app.error[0].value
     assert formulas(app) == before
-    assert app.number_input(key="convolution_edit").disabled
+    assert field(app).disabled
     put(app, "slider", "padding", 2)
     assert not app.error and r"4+2\cdot 2-3\cdot(3-1)-1" in formulas(app)
 
@@ -149,7 +161,7 @@ def test_an_impossible_geometry_of_a_link_says_so_and_shows_the_defaults(languag
 
 
 def test_an_edited_kernel_survives_a_language_switch_and_ends_with_another_kernel():
-    app = put(open_page(weight="2"), "number_input", "edit", -3.5)
+    app = edit(open_page(weight="2"), -3.5)
     kernel = hidden_kernel(ConvolutionConfig()).clone()
     kernel[0, 2] = -3.5
     output = expected(ConvolutionConfig(), kernel)
@@ -158,11 +170,11 @@ def test_an_edited_kernel_survives_a_language_switch_and_ends_with_another_kerne
     assert sum_shown(app) == pytest.approx(output[cell_shown(app)].item(), abs=6e-4)
     put(app, "slider", "kernel", 5)
     assert "convolution_weights" not in app.query_params and not app.warning
-    put(app, "number_input", "edit", 2.0)
+    edit(app, 2.0)
     assert "convolution_weights" in app.query_params
     put(app, "selectbox", "hidden", "sobel_y")
     assert "convolution_weights" not in app.query_params
-    put(app, "number_input", "edit", 2.0)
+    edit(app, 2.0)
     click(app, "restore")
     assert "convolution_weights" not in app.query_params
 
@@ -170,6 +182,21 @@ def test_an_edited_kernel_survives_a_language_switch_and_ends_with_another_kerne
 def put_language(app: AppTest, language: str) -> None:
     next(group for group in app.get("button_group") if group.key == "lang").set_value(language).run()
     assert not app.exception
+
+
+def test_what_a_field_that_is_gone_still_tells_is_no_edit():
+    """A slider that follows another at once: the browser may still tell the weight of the kernel before."""
+    app = open_page(weight="0")
+    outdated = field(app)._widget_state
+    put(app, "slider", "kernel", 7)
+    app.slider(key="convolution_kernel").set_value(5)
+    row = field(app)._widget_state
+    sent = [state for state in app._tree.get_widget_states().widgets if state.id != row.id]
+    outdated.double_value = 9.0  # not what was there when the field was drawn
+    app._run(WidgetStates(widgets=[*sent, outdated]))
+    assert not app.exception and app.session_state["settings"]["convolution_weights"] == ()
+    edit(app, 2.5)
+    assert field(app).value == 2.5 and app.session_state["settings"]["convolution_weights"][0] == 2.5
 
 
 def test_a_link_opens_with_its_edited_kernel():
