@@ -409,7 +409,8 @@ function layOut(root, views) {
   const together = views.reduce((sum, view) => sum + view.figure.w, 0);
   const gaps = GAP * (views.length - 1);
   const inOneRow = (space - gaps) / together, least = Math.min(LARGEST, readableSize() / Math.min(...views.map((view) => view.smallest)));
-  const perRow = Math.max(1, Math.floor((space + GAP) / (widest * Math.max(1, least) + GAP)));
+  const most = Math.max(1, Math.floor((space + GAP) / (widest * Math.max(1, least) + GAP)));
+  const perRow = Math.ceil(views.length / Math.ceil(views.length / most)); // four stand two by two, not three and one
   const alike = views.length > 1 && views.every((view) => view.figure.w === widest); // such figures fill their rows
   const wrapped = alike ? (space - GAP * (perRow - 1)) / (perRow * widest) : Math.min(1, space / widest);
   const larger = inOneRow < 1 && !alike ? inRows(space, views) : 0;
