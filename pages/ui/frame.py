@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import sys
 from base64 import b64encode
-from contextlib import suppress
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +18,6 @@ from pages.ui.text import LANGUAGE_KEY, LANGUAGES, speak, t
 
 HOME, GLOSSARY = "pages/home.py", "pages/glossary.py"
 ICON = f"data:image/png;base64,{b64encode(Path(__file__).with_name('icon.png').read_bytes()).decode()}"
-ARENA_MAX, ARENAS = -8, 2  # the option in glibc's malloc.h, and its value
 frozen = 0  # modules when the garbage collector last let go of what they hold
 FRAMED = "framed"  # set by the entrypoint for the page that it runs
 
@@ -94,16 +91,6 @@ FILE_NOT_TAKEN = """
   font-size: .9rem; color: light-dark(#a8362c, #f0958c);}}
 </style>
 """
-
-
-def share_memory() -> None:
-    """Let all threads allocate in two arenas: glibc would give each its own, up to eight for every core, and Streamlit has
-    a thread for every viewer who trains. Ten viewers take half the memory so. Elsewhere nothing changes."""
-    with suppress(OSError, AttributeError, TypeError):  # no glibc: macOS, Windows, musl
-        ctypes.CDLL(None).mallopt(ARENA_MAX, ARENAS)
-
-
-share_memory()
 
 
 def run() -> None:

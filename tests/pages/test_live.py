@@ -1,9 +1,6 @@
 """The panel's parts that need no browser: turns, address, curves."""
 
 import json
-import platform
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -622,31 +619,3 @@ def test_one_dear_drawing_is_not_waited_for(monkeypatch):
             spent[0] += cost
         waits.append(allowance.next - clock[0])
     assert waits == pytest.approx([0.0, 0.2, 0.4, 0.2, 0.3]), "a hundred times the cost: the share is a hundredth"
-
-
-HEAPS = """
-import ctypes, re, threading
-from pages.ui import frame
-libc = ctypes.CDLL(None)
-allocated, go = threading.Barrier(13), threading.Barrier(13)
-def allocate():
-    block = libc.malloc(5000)
-    allocated.wait()
-    go.wait()
-for _ in range(12):
-    threading.Thread(target=allocate, daemon=True).start()
-allocated.wait()
-libc.open_memstream.restype = ctypes.c_void_p
-text, size = ctypes.c_char_p(), ctypes.c_size_t()
-stream = ctypes.c_void_p(libc.open_memstream(ctypes.byref(text), ctypes.byref(size)))
-libc.malloc_info(0, stream)
-libc.fclose(stream)
-print(len(re.findall("<heap nr=", text.value.decode())))
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries share heaps as they like")
-def test_many_threads_share_few_heaps():
-    """Each heap keeps what its thread has once used: a class of ten would take twice the memory."""
-    ran = subprocess.run([sys.executable, "-c", HEAPS], capture_output=True, text=True, check=True)
-    assert int(ran.stdout.split()[-1]) <= 2
