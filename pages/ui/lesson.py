@@ -74,14 +74,16 @@ def row_of_presets(controls: Controls, choices: Mapping[str, Preset], locked: bo
         args=(controls, choices, key),
     )
     words = (chosen and choices[chosen].why) or t("你自己的设置。", "Your own settings.")  # always: nothing jumps
-    st.session_state[CAPTION_PLACE] = st.empty(), words
+    place = st.empty()
+    place.caption(words)
+    st.session_state[CAPTION_PLACE] = place, words
 
 
-def caption(message: str = "") -> None:
-    """What is said of the presets, and behind it what has become of the run: to be seen where the controls are."""
+def add_to_caption(message: str) -> None:
+    """Say behind what is said of the presets what has become of the run: to be seen where the controls are."""
     place, words = st.session_state.pop(CAPTION_PLACE, (None, ""))
-    if place is not None:
-        place.caption(f"{words} :material/restart_alt: {message}" if message else words)
+    if place is not None and message:
+        place.caption(f"{words} :material/restart_alt: {message}")
 
 
 def key_of_row(stem: str, chosen: str | None) -> str:

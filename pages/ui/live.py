@@ -305,7 +305,7 @@ class Live:
         """Numbers, curves, and the buttons where the lesson has not put them yet; trains while playing."""
         self._follow()
         pins.settle(self.stem)
-        lesson.caption(self.message)
+        lesson.add_to_caption(self.message)
         below_presets = st.session_state.pop(lesson.PLAY_PLACE, None)
         if not self.has_buttons:
             self.buttons(below_presets)

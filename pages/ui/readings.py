@@ -96,6 +96,8 @@ class Frame:
         if len(first) == len(shown):
             return t("都一样", "all equal")
         word = t("最大：", "largest: ") if metric.better == "neither" else t("领先：", "best: ")
+        if len(first) > 2:  # their names would not fit; below stands what each has
+            return word + t(f"{len(first)} 个并列", f"{len(first)} alike")
         return word + t("、", ", ").join(self.names[name] for name in first)
 
     def _everybody(self) -> str:

@@ -86,6 +86,13 @@ def test_who_is_ahead_is_said_only_where_somebody_is(language, tied, ahead):
     assert [metric.delta for metric in app.metric[2:4]] == [ahead, ahead]
 
 
+def test_of_many_who_lead_together_the_number_is_told():
+    app = open_page()
+    app.session_state["gradient_descent_race"].advance(math.inf, 1500)  # three of five are at the bottom
+    app.run()
+    assert [metric.delta for metric in app.metric[2:4]] == ["best: 3 alike", "best: 3 alike"]
+
+
 @pytest.mark.parametrize("surface", SURFACES)
 def test_every_surface_shows_and_the_batch_belongs_to_the_real_one(surface):
     app = open_page("zh", surface=surface)

@@ -11,6 +11,7 @@ from typing import ClassVar
 import pytest
 import streamlit as st
 import torch
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from core.config import Config, Span
@@ -359,7 +360,10 @@ def test_pictures_are_sent_with_the_places_that_hold_them(monkeypatch):
     stream, empty = scene.stream, live.st.empty
     monkeypatch.setattr(scene, "stream", lambda data, key, **rest: (order.append(key), stream(data, key, **rest))[1])
     monkeypatch.setattr(live.st, "empty", lambda: (order.append("place"), empty())[1])
+    caption = DeltaGenerator.caption
+    monkeypatch.setattr(DeltaGenerator, "caption", lambda *words: (order.append("caption"), caption(*words))[1])
     open_lesson("cnn")
+    assert order.index("caption") < order.index("cnn_picture0"), "what is said of the presets stands before them"
     pictures = [place for place, what in enumerate(order) if what.startswith("cnn_picture")]
     assert len(pictures) == 3 and all(order[place - 1] == "place" for place in pictures)
 
